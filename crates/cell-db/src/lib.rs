@@ -1,0 +1,1 @@
+//! The cell schema, shared by cell0 and every live cell.

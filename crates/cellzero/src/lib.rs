@@ -1,0 +1,1 @@
+//! Cellzero: boot instances into many cells, and lose none of them.

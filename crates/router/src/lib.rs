@@ -1,0 +1,1 @@
+//! Reach the cell of one instance, and all cells for a list.

@@ -1,0 +1,1 @@
+//! Choose a host for each instance, or say why none fits.

@@ -1,0 +1,35 @@
+//! Values only: ids, states, requests, faults, verdicts. No database, no I/O.
+//!
+//! Every other crate speaks in these types. Names are Nova's, spelled out; see
+//! `docs/glossary.md`. A value that can be wrong is checked where it is made: a [`BootRequest`]
+//! that exists is one that every backend can store.
+
+pub mod boot_request;
+pub mod compute_node;
+pub mod context;
+pub mod fault;
+pub mod flavor;
+pub mod ids;
+pub mod instance;
+pub mod list;
+pub mod nova_object;
+pub mod request_spec;
+pub mod resources;
+pub mod state;
+pub mod text;
+pub mod verdict;
+
+pub use boot_request::{BlockDevice, BootRequest, BootRequestBuilder, Networks, RequestedNetwork};
+pub use compute_node::ComputeNode;
+pub use context::RequestContext;
+pub use fault::InstanceFault;
+pub use flavor::Flavor;
+pub use ids::{CellUuid, GroupUuid, InstanceUuid, OperationUuid, PlaneUuid, VerdictUuid};
+pub use instance::{Home, Instance, InstanceAction, InstanceActionEvent};
+pub use list::{ListFilters, ListQuery, SortDirection, SortKey};
+pub use nova_object::NovaObject;
+pub use request_spec::RequestSpec;
+pub use resources::Resources;
+pub use state::{PowerState, TaskState, VmState};
+pub use text::InvalidField;
+pub use verdict::{FilterCount, Verdict, VerdictReason};

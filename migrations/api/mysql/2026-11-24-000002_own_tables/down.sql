@@ -1,0 +1,9 @@
+DROP TABLE IF EXISTS quota_locks;
+DROP TABLE IF EXISTS outbox;
+DROP TABLE IF EXISTS host_capacity;
+DROP TABLE IF EXISTS claims;
+DROP TABLE IF EXISTS client_tokens;
+DROP TABLE IF EXISTS boot_groups;
+DROP TABLE IF EXISTS boot_intents;
+DROP TABLE IF EXISTS boot_states;
+DROP TABLE IF EXISTS database_identity;

@@ -1,0 +1,14 @@
+DROP TABLE IF EXISTS services;
+DROP TABLE IF EXISTS compute_nodes;
+DROP TABLE IF EXISTS tags;
+DROP TABLE IF EXISTS block_device_mapping;
+DROP TABLE IF EXISTS security_group_instance_association;
+DROP TABLE IF EXISTS security_groups;
+DROP TABLE IF EXISTS instance_system_metadata;
+DROP TABLE IF EXISTS instance_metadata;
+DROP TABLE IF EXISTS instance_actions_events;
+DROP TABLE IF EXISTS instance_actions;
+DROP TABLE IF EXISTS instance_faults;
+DROP TABLE IF EXISTS instance_info_caches;
+DROP TABLE IF EXISTS instance_extra;
+DROP TABLE IF EXISTS instances;

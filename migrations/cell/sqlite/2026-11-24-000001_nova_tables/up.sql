@@ -1,0 +1,314 @@
+-- Tables that Nova has too, in its layout.
+CREATE TABLE IF NOT EXISTS instances (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    internal_id INTEGER,
+    user_id VARCHAR(255),
+    project_id VARCHAR(255),
+    image_ref VARCHAR(255),
+    kernel_id VARCHAR(255),
+    ramdisk_id VARCHAR(255),
+    launch_index INTEGER,
+    key_name VARCHAR(255),
+    key_data TEXT,
+    power_state INTEGER,
+    vm_state VARCHAR(255),
+    memory_mb INTEGER,
+    vcpus INTEGER,
+    hostname VARCHAR(255),
+    host VARCHAR(255),
+    user_data TEXT,
+    reservation_id VARCHAR(255),
+    launched_at DATETIME,
+    terminated_at DATETIME,
+    display_name VARCHAR(255),
+    display_description VARCHAR(255),
+    availability_zone VARCHAR(255),
+    locked BOOLEAN,
+    os_type VARCHAR(255),
+    launched_on TEXT,
+    instance_type_id INTEGER,
+    vm_mode VARCHAR(255),
+    uuid VARCHAR(36) NOT NULL,
+    architecture VARCHAR(255),
+    root_device_name VARCHAR(255),
+    access_ip_v4 VARCHAR(39),
+    access_ip_v6 VARCHAR(39),
+    config_drive VARCHAR(255),
+    task_state VARCHAR(255),
+    default_ephemeral_device VARCHAR(255),
+    default_swap_device VARCHAR(255),
+    progress INTEGER,
+    auto_disk_config BOOLEAN,
+    shutdown_terminate BOOLEAN,
+    disable_terminate BOOLEAN,
+    root_gb INTEGER,
+    ephemeral_gb INTEGER,
+    cell_name VARCHAR(255),
+    node VARCHAR(255),
+    deleted INTEGER,
+    locked_by VARCHAR(5),
+    cleaned INTEGER,
+    ephemeral_key_uuid VARCHAR(36),
+    hidden BOOLEAN,
+    compute_id BIGINT,
+    CONSTRAINT uniq_instances0uuid UNIQUE (uuid)
+);
+CREATE INDEX IF NOT EXISTS instances_compute_id_deleted_idx ON instances (compute_id, deleted);
+CREATE INDEX IF NOT EXISTS instances_deleted_created_at_idx ON instances (deleted, created_at);
+CREATE INDEX IF NOT EXISTS instances_host_deleted_cleaned_idx ON instances (host, deleted, cleaned);
+CREATE INDEX IF NOT EXISTS instances_host_node_deleted_idx ON instances (host, node, deleted);
+CREATE INDEX IF NOT EXISTS instances_project_id_deleted_idx ON instances (project_id, deleted);
+CREATE INDEX IF NOT EXISTS instances_project_id_idx ON instances (project_id);
+CREATE INDEX IF NOT EXISTS instances_reservation_id_idx ON instances (reservation_id);
+CREATE INDEX IF NOT EXISTS instances_task_state_updated_at_idx ON instances (task_state, updated_at);
+CREATE INDEX IF NOT EXISTS instances_terminated_at_launched_at_idx ON instances (terminated_at, launched_at);
+CREATE INDEX IF NOT EXISTS instances_updated_at_project_id_idx ON instances (updated_at, project_id);
+CREATE INDEX IF NOT EXISTS instances_uuid_deleted_idx ON instances (uuid, deleted);
+
+CREATE TABLE IF NOT EXISTS instance_extra (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    deleted INTEGER,
+    id INTEGER NOT NULL PRIMARY KEY,
+    instance_uuid VARCHAR(36) NOT NULL,
+    numa_topology TEXT,
+    pci_requests TEXT,
+    flavor TEXT,
+    vcpu_model TEXT,
+    migration_context TEXT,
+    keypairs TEXT,
+    device_metadata TEXT,
+    trusted_certs TEXT,
+    vpmems TEXT,
+    resources TEXT,
+    CONSTRAINT fk_instance_extra0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS instance_extra_idx ON instance_extra (instance_uuid);
+
+CREATE TABLE IF NOT EXISTS instance_info_caches (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    network_info TEXT,
+    instance_uuid VARCHAR(36) NOT NULL,
+    deleted INTEGER,
+    CONSTRAINT uniq_instance_info_caches0instance_uuid UNIQUE (instance_uuid),
+    CONSTRAINT fk_instance_info_caches0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+
+CREATE TABLE IF NOT EXISTS instance_faults (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    instance_uuid VARCHAR(36),
+    code INTEGER NOT NULL,
+    message VARCHAR(255),
+    details TEXT,
+    host VARCHAR(255),
+    deleted INTEGER,
+    CONSTRAINT fk_instance_faults0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS instance_faults_host_idx ON instance_faults (host);
+CREATE INDEX IF NOT EXISTS instance_faults_instance_uuid_deleted_created_at_idx ON instance_faults (instance_uuid, deleted, created_at);
+
+CREATE TABLE IF NOT EXISTS instance_actions (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    action VARCHAR(255),
+    instance_uuid VARCHAR(36),
+    request_id VARCHAR(255),
+    user_id VARCHAR(255),
+    project_id VARCHAR(255),
+    start_time DATETIME,
+    finish_time DATETIME,
+    message VARCHAR(255),
+    deleted INTEGER,
+    CONSTRAINT fk_instance_actions0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS instance_actions_instance_uuid_updated_at_idx ON instance_actions (instance_uuid, updated_at);
+CREATE INDEX IF NOT EXISTS instance_actions0instance_uuid_idx ON instance_actions (instance_uuid);
+CREATE INDEX IF NOT EXISTS instance_actions0request_id_idx ON instance_actions (request_id);
+
+CREATE TABLE IF NOT EXISTS instance_actions_events (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    event VARCHAR(255),
+    action_id INTEGER,
+    start_time DATETIME,
+    finish_time DATETIME,
+    result VARCHAR(255),
+    traceback TEXT,
+    deleted INTEGER,
+    host VARCHAR(255),
+    details TEXT,
+    CONSTRAINT fk_instance_actions_events0action_id FOREIGN KEY (action_id) REFERENCES instance_actions (id)
+);
+CREATE INDEX IF NOT EXISTS instance_actions_events_action_id_idx ON instance_actions_events (action_id);
+
+CREATE TABLE IF NOT EXISTS instance_metadata (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    "key" VARCHAR(255),
+    value VARCHAR(255),
+    instance_uuid VARCHAR(36),
+    deleted INTEGER,
+    CONSTRAINT fk_instance_metadata0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS instance_metadata_instance_uuid_idx ON instance_metadata (instance_uuid);
+
+CREATE TABLE IF NOT EXISTS instance_system_metadata (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    instance_uuid VARCHAR(36) NOT NULL,
+    "key" VARCHAR(255) NOT NULL,
+    value VARCHAR(255),
+    deleted INTEGER,
+    CONSTRAINT fk_instance_system_metadata0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS instance_system_metadata0instance_uuid ON instance_system_metadata (instance_uuid);
+
+CREATE TABLE IF NOT EXISTS security_groups (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    name VARCHAR(255),
+    description VARCHAR(255),
+    user_id VARCHAR(255),
+    project_id VARCHAR(255),
+    deleted INTEGER,
+    CONSTRAINT uniq_security_groups0project_id0name0deleted UNIQUE (project_id, name, deleted)
+);
+
+CREATE TABLE IF NOT EXISTS security_group_instance_association (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    security_group_id INTEGER,
+    instance_uuid VARCHAR(36),
+    deleted INTEGER,
+    CONSTRAINT fk_security_group_instance_association0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid),
+    CONSTRAINT fk_security_group_instance_association0security_group_id FOREIGN KEY (security_group_id) REFERENCES security_groups (id)
+);
+CREATE INDEX IF NOT EXISTS security_group_instance_association_instance_uuid_idx ON security_group_instance_association (instance_uuid);
+CREATE INDEX IF NOT EXISTS security_group_instance_association_security_group_id_idx ON security_group_instance_association (security_group_id);
+
+CREATE TABLE IF NOT EXISTS block_device_mapping (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    device_name VARCHAR(255),
+    delete_on_termination BOOLEAN,
+    snapshot_id VARCHAR(36),
+    volume_id VARCHAR(36),
+    volume_size INTEGER,
+    no_device BOOLEAN,
+    connection_info TEXT,
+    instance_uuid VARCHAR(36),
+    deleted INTEGER,
+    source_type VARCHAR(255),
+    destination_type VARCHAR(255),
+    guest_format VARCHAR(255),
+    device_type VARCHAR(255),
+    disk_bus VARCHAR(255),
+    boot_index INTEGER,
+    image_id VARCHAR(36),
+    tag VARCHAR(255),
+    attachment_id VARCHAR(36),
+    uuid VARCHAR(36),
+    volume_type VARCHAR(255),
+    encrypted BOOLEAN,
+    encryption_secret_uuid VARCHAR(36),
+    encryption_format VARCHAR(128),
+    encryption_options VARCHAR(4096),
+    CONSTRAINT uniq_block_device_mapping0uuid UNIQUE (uuid),
+    CONSTRAINT fk_block_device_mapping0instance_uuid FOREIGN KEY (instance_uuid) REFERENCES instances (uuid)
+);
+CREATE INDEX IF NOT EXISTS block_device_mapping_instance_uuid_device_name_idx ON block_device_mapping (instance_uuid, device_name);
+CREATE INDEX IF NOT EXISTS block_device_mapping_instance_uuid_idx ON block_device_mapping (instance_uuid);
+CREATE INDEX IF NOT EXISTS block_device_mapping_instance_uuid_volume_id_idx ON block_device_mapping (instance_uuid, volume_id);
+CREATE INDEX IF NOT EXISTS block_device_mapping0snapshot_id ON block_device_mapping (snapshot_id);
+CREATE INDEX IF NOT EXISTS block_device_mapping0volume_id ON block_device_mapping (volume_id);
+
+CREATE TABLE IF NOT EXISTS tags (
+    resource_id VARCHAR(36) NOT NULL,
+    tag VARCHAR(80) NOT NULL,
+    PRIMARY KEY (resource_id, tag)
+);
+CREATE INDEX IF NOT EXISTS tags_tag_idx ON tags (tag);
+
+CREATE TABLE IF NOT EXISTS compute_nodes (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    service_id INTEGER,
+    vcpus INTEGER NOT NULL,
+    memory_mb INTEGER NOT NULL,
+    local_gb INTEGER NOT NULL,
+    vcpus_used INTEGER NOT NULL,
+    memory_mb_used INTEGER NOT NULL,
+    local_gb_used INTEGER NOT NULL,
+    hypervisor_type TEXT NOT NULL,
+    hypervisor_version INTEGER NOT NULL,
+    cpu_info TEXT NOT NULL,
+    disk_available_least INTEGER,
+    free_ram_mb INTEGER,
+    free_disk_gb INTEGER,
+    current_workload INTEGER,
+    running_vms INTEGER,
+    hypervisor_hostname VARCHAR(255),
+    deleted INTEGER,
+    host_ip VARCHAR(39),
+    supported_instances TEXT,
+    pci_stats TEXT,
+    metrics TEXT,
+    extra_resources TEXT,
+    stats TEXT,
+    numa_topology TEXT,
+    host VARCHAR(255),
+    ram_allocation_ratio FLOAT,
+    cpu_allocation_ratio FLOAT,
+    uuid VARCHAR(36),
+    disk_allocation_ratio FLOAT,
+    mapped INTEGER,
+    CONSTRAINT compute_nodes_uuid_idx UNIQUE (uuid),
+    CONSTRAINT uniq_compute_nodes0host0hypervisor_hostname0deleted UNIQUE (host, hypervisor_hostname, deleted)
+);
+
+CREATE TABLE IF NOT EXISTS services (
+    created_at DATETIME,
+    updated_at DATETIME,
+    deleted_at DATETIME,
+    id INTEGER NOT NULL PRIMARY KEY,
+    host VARCHAR(255),
+    "binary" VARCHAR(255),
+    topic VARCHAR(255),
+    report_count INTEGER NOT NULL,
+    disabled BOOLEAN,
+    deleted INTEGER,
+    disabled_reason VARCHAR(255),
+    last_seen_up DATETIME,
+    forced_down BOOLEAN,
+    version INTEGER,
+    uuid VARCHAR(36),
+    CONSTRAINT services_uuid_idx UNIQUE (uuid),
+    CONSTRAINT uniq_services0host0binary0deleted UNIQUE (host, "binary", deleted),
+    CONSTRAINT uniq_services0host0topic0deleted UNIQUE (host, topic, deleted)
+);
