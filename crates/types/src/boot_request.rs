@@ -263,12 +263,15 @@ impl BootRequest {
             let expected = format!("at most {METADATA_ITEMS_MAX} items");
             return Err(InvalidField::new("metadata", self.metadata.len(), expected));
         }
-        for (key, value) in self.metadata.iter().chain(&self.image_properties) {
+        // `image_` is put before the keys of image properties.
+        let image_key_max = TEXT_LENGTH_MAX - "image_".len();
+        let metadata = self.metadata.iter().map(|item| (item, TEXT_LENGTH_MAX));
+        let properties = self.image_properties.iter().map(|item| (item, image_key_max));
+        for ((key, value), key_max) in metadata.chain(properties) {
             if key.is_empty() {
-                return Err(InvalidField::new("metadata key", key, "1 to 255 characters"));
+                return Err(InvalidField::new("metadata key", key, "at least 1 character"));
             }
-            // `image_` is put before the keys of image properties.
-            text::check("metadata key", key, TEXT_LENGTH_MAX - "image_".len())?;
+            text::check("metadata key", key, key_max)?;
             text::check("metadata value", value, TEXT_LENGTH_MAX)?;
         }
         if self.tags.len() > TAGS_MAX {

@@ -77,12 +77,6 @@ uuid_type!(
     PlaneUuid,
     "plane uuid"
 );
-uuid_type!(
-    /// A stored verdict, shared by the instances of a burst.
-    VerdictUuid,
-    "verdict uuid"
-);
-
 impl CellUuid {
     /// The cell for instances that were never scheduled: all zeros, as in Nova.
     pub const CELL0: CellUuid = CellUuid(Uuid::nil());

@@ -85,9 +85,20 @@ impl Verdict {
         cut_at_word(&sentence, FAULT_MESSAGE_LENGTH_MAX).to_owned()
     }
 
-    /// What an admin may read: the verdict as JSON, hosts and all.
-    pub fn fault_details(&self) -> String {
+    /// The verdict as JSON, hosts and all.
+    pub fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
+    }
+
+    /// What an admin may read beside the message: the host, or what the database said.
+    pub fn fault_details(&self) -> Option<String> {
+        match &self.reason {
+            VerdictReason::HostMappingNotFound { host } => {
+                Some(format!("Host '{host}' is not mapped to any cell."))
+            }
+            VerdictReason::Rejected { message } => Some(message.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -164,12 +175,12 @@ mod tests {
         let verdict =
             Verdict::new(VerdictReason::HostMappingNotFound { host: "secret-host-7".into() });
         assert!(!verdict.fault_message().contains("secret-host-7"));
-        assert!(verdict.fault_details().contains("secret-host-7"));
+        assert!(verdict.fault_details().unwrap().contains("secret-host-7"));
     }
 
     #[test]
     fn a_verdict_survives_the_way_through_json() {
-        let text = no_valid_host().fault_details();
+        let text = no_valid_host().to_json();
         assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), no_valid_host());
     }
 
