@@ -343,3 +343,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     outbox,
     quota_locks,
 );
+
+diesel::joinable!(instance_mappings -> cell_mappings (cell_id));
+diesel::joinable!(host_mappings -> cell_mappings (cell_id));
+diesel::joinable!(flavor_extra_specs -> flavors (flavor_id));
+diesel::joinable!(aggregate_hosts -> aggregates (aggregate_id));
+diesel::joinable!(instance_group_policy -> instance_groups (group_id));

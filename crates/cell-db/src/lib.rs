@@ -1,1 +1,110 @@
 //! The cell schema, shared by cell0 and every live cell.
+//!
+//! This crate is the only owner of the tables of a cell. Cell0 and live cells are migrated by the
+//! same runner to the same version, so they cannot differ. One module a noun; a row function takes
+//! a [`CellConnection`] and never opens a transaction. The units of work stand in [`whole`]: an
+//! instance is written, read and deleted whole, with everything that belongs to it.
+//!
+//! A query on a cell's tables needs a cell's connection; one on the API database does not compile:
+//!
+//! ```compile_fail
+//! enum Api {}
+//! fn f(conn: &mut cellzero_database::Connection<Api>) {
+//!     let _ = cellzero_cell_db::tag::of_instances(conn, &[]);
+//! }
+//! ```
+
+pub mod action;
+pub mod block_device;
+pub mod compute_node;
+pub mod fault;
+pub mod fence;
+pub mod instance;
+pub mod listing;
+pub mod metadata;
+pub mod outbox;
+pub mod schema;
+pub mod security_group;
+pub mod service;
+pub mod tag;
+pub mod whole;
+
+use cellzero_database::{Backend, Database, SchemaKind};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/cell/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/cell/postgres");
+const MYSQL: EmbeddedMigrations = embed_migrations!("../../migrations/cell/mysql");
+
+/// The most rows of one `INSERT`, and the most uuids of one `IN` list: well under the bind limit
+/// of each backend for the widest table.
+pub const ROWS_MAX: usize = 100;
+
+/// The kind of database that a cell is.
+#[derive(Debug)]
+pub enum Cell {}
+
+impl SchemaKind for Cell {
+    const NAME: &'static str = "cell";
+    const SCHEMA_VERSION: i64 = 1;
+    const OLDEST_VERSION: i64 = 1;
+
+    fn migrations(backend: Backend) -> EmbeddedMigrations {
+        match backend {
+            Backend::Sqlite => SQLITE,
+            Backend::Postgres => POSTGRES,
+            Backend::Mysql => MYSQL,
+        }
+    }
+}
+
+/// A connection to a cell.
+pub type CellConnection = cellzero_database::Connection<Cell>;
+/// The database of a cell.
+pub type CellDatabase = Database<Cell>;
+
+/// The SQL dialect that all three backends share.
+pub(crate) type Dialect =
+    <cellzero_database::AnyConnection as diesel::Connection>::Backend;
+
+/// Inserts rows in as few statements as the bind limits allow; none for no rows.
+macro_rules! insert_rows {
+    ($conn:expr, $table:path, $rows:expr) => {{
+        for chunk in $rows.chunks($crate::ROWS_MAX) {
+            cellzero_database::each!($conn.sql(), c => {
+                diesel::RunQueryDsl::execute(diesel::insert_into($table).values(chunk), c)
+            })?;
+        }
+    }};
+}
+pub(crate) use insert_rows;
+
+/// Reads rows under a lock that lasts to the end of the transaction. A SQLite transaction is a
+/// writer from its start, so there nothing is left to lock.
+macro_rules! load_locked {
+    ($conn:expr, $query:expr) => {{
+        use diesel::RunQueryDsl;
+        match $conn.sql() {
+            cellzero_database::AnyConnection::Sqlite(c) => $query.load(c),
+            cellzero_database::AnyConnection::Postgres(c) => $query.for_update().load(c),
+            cellzero_database::AnyConnection::Mysql(c) => $query.for_update().load(c),
+        }
+    }};
+}
+pub(crate) use load_locked;
+
+/// The uuids as the database holds them.
+pub(crate) fn texts<'a>(
+    uuids: impl IntoIterator<Item = &'a cellzero_types::InstanceUuid>,
+) -> Vec<String> {
+    uuids.into_iter().map(cellzero_types::InstanceUuid::text).collect()
+}
+
+/// Text of a column that holds a uuid, read back; a damaged one is reported, never a panic.
+pub(crate) fn parse_uuid(
+    text: &str,
+) -> Result<cellzero_types::InstanceUuid, cellzero_database::DatabaseError> {
+    text.parse().map_err(|error: cellzero_types::InvalidField| {
+        cellzero_database::DatabaseError::damaged(error.to_string())
+    })
+}

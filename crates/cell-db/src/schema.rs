@@ -300,17 +300,9 @@ diesel::table! {
         instance_uuid -> Text,
         fence -> BigInt,
         written_epoch -> Nullable<BigInt>,
-        verdict_uuid -> Nullable<Text>,
+        verdict -> Nullable<Text>,
         created_at -> Nullable<Timestamp>,
         updated_at -> Nullable<Timestamp>,
-    }
-}
-
-diesel::table! {
-    verdicts (uuid) {
-        uuid -> Text,
-        verdict -> Text,
-        created_at -> Timestamp,
     }
 }
 
@@ -344,6 +336,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     compute_nodes,
     services,
     instance_fences,
-    verdicts,
     outbox,
 );

@@ -1,1 +1,81 @@
 //! Choose a host for each instance, or say why none fits.
+//!
+//! [`Scheduler`] is the trait that an embedder may implement; [`FilterScheduler`] is the default.
+//! Its decision is pure and synchronous ([`select`]); what it reads stands in the API database, so
+//! a placement costs one read there, and one more where availability zones are needed. A choice is
+//! only a proposal: the placement of the orchestrator claims it, by updates that succeed only
+//! where enough is left, so that two schedulers at once never overcommit a host.
+
+mod filter_scheduler;
+
+pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
+
+use cellzero_api_db::boot_state::Ticket;
+use cellzero_database::{DatabaseError, Deadline};
+use cellzero_types::{CellUuid, GroupUuid, RequestSpec, Verdict};
+
+/// What a scheduler is asked: hosts for the instances of one group.
+#[derive(Debug, Clone)]
+pub struct SelectRequest {
+    /// The multi-create.
+    pub group: GroupUuid,
+    /// One for each instance, in the order of their numbers in the group.
+    pub specs: Vec<RequestSpec>,
+    /// Uuid and epoch of each, in the same order: what a claim is made under.
+    pub tickets: Vec<Ticket>,
+    /// Cells that could not be written and must not be chosen.
+    pub excluded_cells: Vec<CellUuid>,
+    /// When the answer is wanted at the latest.
+    pub deadline: Deadline,
+}
+
+/// Why a scheduler gave no answer at all. The group stays accepted and is asked for again; only an
+/// answer buries.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchedulerError {
+    /// The API database could not be read.
+    #[error("the scheduler could not read the API database")]
+    Database(#[from] DatabaseError),
+    /// The embedder's scheduler cannot answer now.
+    #[error("the scheduler cannot answer: {reason}")]
+    Unavailable {
+        /// Why, in its own words.
+        reason: String,
+    },
+}
+
+/// Chooses hosts.
+///
+/// ```
+/// use cellzero_scheduler::{Scheduler, SchedulerError, SelectRequest, Selection};
+/// use cellzero_types::{Verdict, VerdictReason};
+///
+/// /// Buries everything.
+/// #[derive(Debug)]
+/// struct Closed;
+///
+/// #[async_trait::async_trait]
+/// impl Scheduler for Closed {
+///     async fn select_destinations(
+///         &self,
+///         request: &SelectRequest,
+///     ) -> Result<Vec<Result<Selection, Verdict>>, SchedulerError> {
+///         let message = "We are closed on Mondays.".to_owned();
+///         let verdict = Verdict::new(VerdictReason::Scheduler { message });
+///         Ok(request.specs.iter().map(|_| Err(verdict.clone())).collect())
+///     }
+/// }
+/// ```
+#[async_trait::async_trait]
+pub trait Scheduler: std::fmt::Debug + Send + Sync {
+    /// For each spec, in order: a host of an enabled cell, never of cell0, with alternates of the
+    /// same cell; or why there is none. A host without a host mapping buries its instance.
+    ///
+    /// # Errors
+    /// [`SchedulerError`] where there is no answer now; the group is then asked for again.
+    async fn select_destinations(
+        &self,
+        request: &SelectRequest,
+    ) -> Result<Vec<Result<Selection, Verdict>>, SchedulerError>;
+}

@@ -16,18 +16,10 @@ CREATE TABLE IF NOT EXISTS instance_fences (
     instance_uuid VARCHAR(36) NOT NULL,
     fence BIGINT NOT NULL,
     written_epoch BIGINT,
-    verdict_uuid VARCHAR(36),
+    verdict MEDIUMTEXT,
     created_at DATETIME(6) NULL,
     updated_at DATETIME(6) NULL,
-    PRIMARY KEY (instance_uuid),
-    KEY instance_fences_verdict_uuid_idx (verdict_uuid)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
-
-CREATE TABLE IF NOT EXISTS verdicts (
-    uuid VARCHAR(36) NOT NULL,
-    verdict MEDIUMTEXT NOT NULL,
-    created_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (uuid)
+    PRIMARY KEY (instance_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS outbox (

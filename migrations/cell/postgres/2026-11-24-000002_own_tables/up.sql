@@ -15,18 +15,10 @@ CREATE TABLE IF NOT EXISTS instance_fences (
     instance_uuid VARCHAR(36) COLLATE "C" NOT NULL,
     fence BIGINT NOT NULL,
     written_epoch BIGINT,
-    verdict_uuid VARCHAR(36) COLLATE "C",
+    verdict TEXT COLLATE "C",
     created_at TIMESTAMP,
     updated_at TIMESTAMP,
     PRIMARY KEY (instance_uuid)
-);
-CREATE INDEX IF NOT EXISTS instance_fences_verdict_uuid_idx ON instance_fences (verdict_uuid);
-
-CREATE TABLE IF NOT EXISTS verdicts (
-    uuid VARCHAR(36) COLLATE "C" NOT NULL,
-    verdict TEXT COLLATE "C" NOT NULL,
-    created_at TIMESTAMP NOT NULL,
-    PRIMARY KEY (uuid)
 );
 
 CREATE TABLE IF NOT EXISTS outbox (

@@ -1,0 +1,444 @@
+//! The boot state: which epoch an instance is in, who works on it, and whether it has a home.
+//!
+//! It lives from accept to archive, and is the tombstone of a deleted instance. Its row is the
+//! lock of every decision about the instance: each transaction that decides touches it first.
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{CellUuid, GroupUuid, InstanceUuid};
+use chrono::NaiveDateTime;
+use diesel::dsl::exists;
+use diesel::prelude::*;
+
+use crate::schema::{boot_states, build_requests};
+use crate::{ApiConnection, ROWS_MAX, insert_rows, load_locked, parse, texts};
+
+/// The right of one orchestrator to bring one instance home, as long as the epoch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// The epoch that the lease began.
+    pub epoch: i64,
+    /// The version of the request that was read.
+    pub request_version: i64,
+}
+
+/// A row of `boot_states`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootState {
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Its multi-create.
+    pub group: GroupUuid,
+    /// Its number in the group, from 0.
+    pub group_index: i32,
+    /// The fewest of its group that are worth building.
+    pub group_min: i32,
+    /// The epoch: rises with each lease, delete and retry.
+    pub epoch: i64,
+    /// The epoch that found the home; none while there is none.
+    pub decided_epoch: Option<i64>,
+    /// How often a placement could not be written.
+    pub attempts: i32,
+    /// Cells that could not be written.
+    pub excluded_cells: Vec<CellUuid>,
+    /// The version of the request; an update of a building instance raises it.
+    pub request_version: i64,
+    /// When it was accepted.
+    pub created_at: NaiveDateTime,
+}
+
+impl BootState {
+    /// The ticket for its present epoch.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            instance_uuid: self.instance_uuid,
+            epoch: self.epoch,
+            request_version: self.request_version,
+        }
+    }
+}
+
+/// What an accepted request begins with.
+#[derive(Debug, Clone)]
+pub struct NewBootState {
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Its multi-create.
+    pub group: GroupUuid,
+    /// Its number in the group, from 0.
+    pub group_index: u32,
+    /// The fewest of its group that are worth building.
+    pub group_min: u32,
+    /// Who takes the first lease, until when.
+    pub lease: (String, NaiveDateTime),
+    /// Vcpus, for the quota.
+    pub vcpus: i32,
+    /// Memory in MiB, for the quota.
+    pub memory_mb: i32,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = boot_states, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    instance_uuid: String,
+    group_uuid: String,
+    group_index: i32,
+    group_min: i32,
+    epoch: i64,
+    owner: &'a str,
+    lease_until: NaiveDateTime,
+    attempts: i32,
+    request_version: i64,
+    vcpus: i32,
+    memory_mb: i32,
+    created_at: NaiveDateTime,
+}
+
+/// The epoch of the lease that the acceptor takes.
+pub const FIRST_EPOCH: i64 = 1;
+/// The version of a request as it was accepted.
+pub const FIRST_VERSION: i64 = 1;
+
+/// Begins the life of accepted instances, leased to their acceptor. One statement for each hundred.
+///
+/// # Errors
+/// The database's.
+pub fn insert(
+    conn: &mut ApiConnection,
+    states: &[NewBootState],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewRow<'_>> = states
+        .iter()
+        .map(|state| NewRow {
+            instance_uuid: state.instance_uuid.text(),
+            group_uuid: state.group.text(),
+            group_index: crate::column_number(state.group_index.into()),
+            group_min: crate::column_number(state.group_min.into()),
+            epoch: FIRST_EPOCH,
+            owner: &state.lease.0,
+            lease_until: state.lease.1,
+            attempts: 0,
+            request_version: FIRST_VERSION,
+            vcpus: state.vcpus,
+            memory_mb: state.memory_mb,
+            created_at: now,
+        })
+        .collect();
+    insert_rows!(conn, boot_states::table, rows);
+    Ok(())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = boot_states)]
+struct Row {
+    instance_uuid: String,
+    group_uuid: String,
+    group_index: i32,
+    group_min: i32,
+    epoch: i64,
+    decided_epoch: Option<i64>,
+    attempts: i32,
+    excluded_cells: Option<String>,
+    request_version: i64,
+    created_at: NaiveDateTime,
+}
+
+fn state(row: Row) -> Result<BootState, DatabaseError> {
+    let excluded_cells = match &row.excluded_cells {
+        None => Vec::new(),
+        Some(text) => serde_json::from_str(text).map_err(|error| {
+            DatabaseError::damaged(format!("excluded cells of {}: {error}", row.instance_uuid))
+        })?,
+    };
+    Ok(BootState {
+        instance_uuid: parse(&row.instance_uuid)?,
+        group: parse(&row.group_uuid)?,
+        group_index: row.group_index,
+        group_min: row.group_min,
+        epoch: row.epoch,
+        decided_epoch: row.decided_epoch,
+        attempts: row.attempts,
+        excluded_cells,
+        request_version: row.request_version,
+        created_at: row.created_at,
+    })
+}
+
+/// The boot state of an instance, where it has one. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn find(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<BootState>, DatabaseError> {
+    let row: Option<Row> = boot_states::table
+        .find(uuid.text())
+        .select(Row::as_select())
+        .first(conn.sql())
+        .optional()?;
+    row.map(state).transpose()
+}
+
+/// The instances of a group, by their number in it; deleted ones too. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn uuids_of_group(
+    conn: &mut ApiConnection,
+    group: GroupUuid,
+) -> Result<Vec<InstanceUuid>, DatabaseError> {
+    let uuids: Vec<String> = boot_states::table
+        .filter(boot_states::group_uuid.eq(group.text()))
+        .order(boot_states::group_index)
+        .select(boot_states::instance_uuid)
+        .load(conn.sql())?;
+    uuids.iter().map(|uuid| parse(uuid)).collect()
+}
+
+/// Locks the boot states of these instances to the end of the transaction, in uuid order, and
+/// gives those that still have a build request. One statement for each hundred.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn lock_undecided(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<Vec<BootState>, DatabaseError> {
+    let mut uuids = texts(uuids);
+    uuids.sort();
+    let mut states = Vec::with_capacity(uuids.len());
+    for chunk in uuids.chunks(ROWS_MAX) {
+        let rows: Vec<Row> = load_locked!(
+            conn,
+            boot_states::table
+                .inner_join(build_requests::table.on(
+                    build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
+                ))
+                .filter(boot_states::instance_uuid.eq_any(chunk))
+                .order(boot_states::instance_uuid)
+                .select(Row::as_select())
+        )?;
+        for row in rows {
+            states.push(state(row)?);
+        }
+    }
+    Ok(states)
+}
+
+/// Locks a boot state to the end of the transaction, where there is one. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn lock(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<BootState>, DatabaseError> {
+    let rows: Vec<Row> = load_locked!(
+        conn,
+        boot_states::table
+            .filter(boot_states::instance_uuid.eq(uuid.text()))
+            .select(Row::as_select())
+    )?;
+    rows.into_iter().next().map(state).transpose()
+}
+
+/// Groups that wait for an orchestrator: a build request stands, no lease holds, and their time
+/// has come. Oldest first, at most `limit`. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn due_groups(
+    conn: &mut ApiConnection,
+    owner: &str,
+    now: NaiveDateTime,
+    limit: u32,
+) -> Result<Vec<GroupUuid>, DatabaseError> {
+    let free = boot_states::lease_until
+        .is_null()
+        .or(boot_states::lease_until.lt(now))
+        .or(boot_states::owner.eq(owner));
+    let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
+    let groups: Vec<String> = boot_states::table
+        .inner_join(build_requests::table.on(
+            build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
+        ))
+        .filter(free)
+        .filter(due)
+        .group_by(boot_states::group_uuid)
+        .order(diesel::dsl::min(build_requests::id))
+        .limit(limit.into())
+        .select(boot_states::group_uuid)
+        .load(conn.sql())?;
+    groups.iter().map(|group| parse(group)).collect()
+}
+
+/// Step 2 of the boot protocol: takes those instances of a group that wait, for `owner` until
+/// `lease_until`, each in a new epoch. Three statements.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn lease(
+    conn: &mut ApiConnection,
+    group: GroupUuid,
+    owner: &str,
+    lease_until: NaiveDateTime,
+    now: NaiveDateTime,
+) -> Result<Vec<BootState>, DatabaseError> {
+    let all = uuids_of_group(conn, group)?;
+    let undecided = lock_undecided(conn, &all)?;
+    let uuids: Vec<InstanceUuid> = undecided.iter().map(|state| state.instance_uuid).collect();
+    let mut leased = Vec::with_capacity(uuids.len());
+    for chunk in texts(&uuids).chunks(ROWS_MAX) {
+        let free = boot_states::lease_until
+            .is_null()
+            .or(boot_states::lease_until.lt(now))
+            .or(boot_states::owner.eq(owner));
+        let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
+        let waiting = boot_states::table
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .filter(free)
+            .filter(due);
+        diesel::update(waiting)
+            .set((
+                boot_states::epoch.eq(boot_states::epoch + 1),
+                boot_states::owner.eq(owner),
+                boot_states::lease_until.eq(lease_until),
+                boot_states::updated_at.eq(now),
+            ))
+            .execute(conn.sql())?;
+        // A count says how many were won, not which: they carry this owner and this time.
+        let rows: Vec<Row> = boot_states::table
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .filter(boot_states::owner.eq(owner))
+            .filter(boot_states::lease_until.eq(lease_until))
+            .filter(boot_states::updated_at.eq(now))
+            .order(boot_states::group_index)
+            .select(Row::as_select())
+            .load(conn.sql())?;
+        for row in rows {
+            leased.push(state(row)?);
+        }
+    }
+    Ok(leased)
+}
+
+/// Step 5 of the boot protocol, its guard: closes this epoch for these instances, but only where
+/// it still stands at this version of the request, a build request is there, and the target cell
+/// is cell0 or still enabled. Says how many. One statement for each hundred.
+///
+/// # Errors
+/// The database's.
+pub fn decide(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+    (epoch, request_version): (i64, i64),
+    cell: CellUuid,
+    now: NaiveDateTime,
+) -> Result<usize, DatabaseError> {
+    use crate::schema::cell_mappings;
+    let mut decided = 0;
+    for chunk in texts(uuids).chunks(ROWS_MAX) {
+        let request = build_requests::table
+            .filter(build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()));
+        let open = cell_mappings::table.filter(cell_mappings::uuid.eq(cell.text())).filter(
+            cell_mappings::disabled
+                .is_null()
+                .or(cell_mappings::disabled.eq(false))
+                .or(cell_mappings::uuid.eq(CellUuid::CELL0.text())),
+        );
+        let ours = boot_states::table
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .filter(boot_states::epoch.eq(epoch))
+            .filter(boot_states::request_version.eq(request_version))
+            .filter(exists(request))
+            .filter(exists(open));
+        decided += diesel::update(ours)
+            .set((
+                boot_states::decided_epoch.eq(epoch),
+                boot_states::owner.eq(None::<String>),
+                boot_states::lease_until.eq(None::<NaiveDateTime>),
+                boot_states::updated_at.eq(now),
+            ))
+            .execute(conn.sql())?;
+    }
+    Ok(decided)
+}
+
+/// Gives instances back after an attempt that found no home, each only at this epoch: to be taken
+/// again from `not_before` on, and not to be placed in `excluded` again. One statement for each
+/// hundred.
+///
+/// # Errors
+/// The database's.
+pub fn hand_back(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+    epoch: i64,
+    not_before: Option<NaiveDateTime>,
+    excluded: &[CellUuid],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let excluded = serde_json::json!(excluded).to_string();
+    for chunk in texts(uuids).chunks(ROWS_MAX) {
+        let ours = boot_states::table
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .filter(boot_states::epoch.eq(epoch));
+        diesel::update(ours)
+            .set((
+                boot_states::owner.eq(None::<String>),
+                boot_states::lease_until.eq(None::<NaiveDateTime>),
+                boot_states::not_before.eq(not_before),
+                boot_states::attempts.eq(boot_states::attempts + 1),
+                boot_states::excluded_cells.eq(&excluded),
+                boot_states::updated_at.eq(now),
+            ))
+            .execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// Gives back what this owner still leases, so that another may take it at once; says how many.
+/// One statement.
+///
+/// # Errors
+/// The database's.
+pub fn release_all(
+    conn: &mut ApiConnection,
+    owner: &str,
+    now: NaiveDateTime,
+) -> Result<usize, DatabaseError> {
+    let leased = boot_states::table.filter(boot_states::owner.eq(owner));
+    let released = diesel::update(leased)
+        .set((
+            boot_states::owner.eq(None::<String>),
+            boot_states::lease_until.eq(None::<NaiveDateTime>),
+            boot_states::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(released)
+}
+
+/// Begins a new epoch of an instance, whose row the caller has locked: what an earlier epoch still
+/// has under way can no longer decide. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn raise_epoch(
+    conn: &mut ApiConnection,
+    locked: &BootState,
+    now: NaiveDateTime,
+) -> Result<i64, DatabaseError> {
+    let epoch = locked.epoch + 1;
+    diesel::update(boot_states::table.find(locked.instance_uuid.text()))
+        .set((
+            boot_states::epoch.eq(epoch),
+            boot_states::owner.eq(None::<String>),
+            boot_states::lease_until.eq(None::<NaiveDateTime>),
+            boot_states::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(epoch)
+}

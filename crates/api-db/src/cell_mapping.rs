@@ -1,0 +1,277 @@
+//! The cell mapping: how to reach one cell.
+
+use std::fmt;
+
+use cellzero_database::{DatabaseError, DatabaseUrl, UrlError};
+use cellzero_types::CellUuid;
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::cell_mappings;
+use crate::{ApiConnection, load_locked, parse};
+
+/// The name that cell0 gets.
+pub const CELL0_NAME: &str = "cell0";
+/// Cell0's transport: none, since nothing runs there.
+pub const CELL0_TRANSPORT_URL: &str = "none:///";
+
+/// A row of `cell_mappings`. Its `Debug` shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CellMapping {
+    /// The row id; instance and host mappings name it.
+    pub id: i32,
+    /// The cell.
+    pub uuid: CellUuid,
+    /// For people.
+    pub name: Option<String>,
+    /// The message queue's URL, or a template of one.
+    pub transport_url: Option<String>,
+    /// The database's URL, or a template of one.
+    pub database_connection: Option<String>,
+    /// Whether nothing new is scheduled to it.
+    pub disabled: bool,
+}
+
+impl fmt::Debug for CellMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masked = |url: &Option<String>| url.as_deref().map(mask_passwords);
+        f.debug_struct("CellMapping")
+            .field("id", &self.id)
+            .field("uuid", &self.uuid)
+            .field("name", &self.name)
+            .field("transport_url", &masked(&self.transport_url))
+            .field("database_connection", &masked(&self.database_connection))
+            .field("disabled", &self.disabled)
+            .finish()
+    }
+}
+
+impl CellMapping {
+    /// Whether this is cell0: the uuid decides, not the name.
+    pub fn is_cell0(&self) -> bool {
+        self.uuid.is_cell0()
+    }
+
+    /// For logs: uuid and name where there is a name, otherwise the uuid.
+    pub fn identity(&self) -> String {
+        match self.name.as_deref() {
+            Some(name) if !name.is_empty() => format!("{}({name})", self.uuid),
+            _ => self.uuid.to_string(),
+        }
+    }
+
+    /// The URL of its database. A template in it is filled from `base`, as Nova fills it from its
+    /// own `[database]/connection`.
+    ///
+    /// # Errors
+    /// [`UrlError`] for a URL that is missing or cannot be used, or a template without a base.
+    pub fn database_url(&self, base: Option<&DatabaseUrl>) -> Result<DatabaseUrl, UrlError> {
+        let stored = self.database_connection.as_deref().unwrap_or_default();
+        match base {
+            Some(base) => DatabaseUrl::parse(&fill_template(stored, base.reveal())),
+            None => DatabaseUrl::parse(stored),
+        }
+    }
+}
+
+/// Fills `{scheme}`, `{username}`, `{password}`, `{hostname}`, `{port}`, `{path}`, `{query}` and
+/// `{fragment}` in `template` from `base`, which Nova does at every read of a cell mapping.
+///
+/// ```
+/// use cellzero_api_db::cell_mapping::fill_template;
+/// let template = "{scheme}://{username}:{password}@{hostname}:{port}/nova_cell1";
+/// assert_eq!(
+///     fill_template(template, "postgresql://nova:pw@db:5432/nova?x=1"),
+///     "postgresql://nova:pw@db:5432/nova_cell1"
+/// );
+/// ```
+pub fn fill_template(template: &str, base: &str) -> String {
+    if !template.contains('{') {
+        return template.to_owned();
+    }
+    let Ok(base) = url::Url::parse(base) else { return template.to_owned() };
+    let port = base.port().or_else(|| default_port(base.scheme()));
+    let parts = [
+        ("{scheme}", base.scheme().to_owned()),
+        ("{username}", base.username().to_owned()),
+        ("{password}", base.password().unwrap_or_default().to_owned()),
+        ("{hostname}", base.host_str().unwrap_or_default().to_owned()),
+        ("{port}", port.map(|port| port.to_string()).unwrap_or_default()),
+        ("{path}", base.path().trim_start_matches('/').to_owned()),
+        ("{query}", base.query().unwrap_or_default().to_owned()),
+        ("{fragment}", base.fragment().unwrap_or_default().to_owned()),
+    ];
+    let mut filled = template.to_owned();
+    for (placeholder, value) in parts {
+        filled = filled.replace(placeholder, &value);
+    }
+    filled
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    if scheme.starts_with("postgres") {
+        Some(5432)
+    } else if scheme.starts_with("mysql") || scheme.starts_with("mariadb") {
+        Some(3306)
+    } else {
+        None
+    }
+}
+
+/// A URL, database or transport, with each password in it as `***`. Transport URLs name several
+/// hosts, so every `user:password@` is masked.
+///
+/// ```
+/// use cellzero_api_db::cell_mapping::mask_passwords;
+/// assert_eq!(mask_passwords("rabbit://a:x@h1:1,b:y@h2:2/"), "rabbit://a:***@h1:1,b:***@h2:2/");
+/// ```
+pub fn mask_passwords(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(s, r)| (s, r));
+    let masked: Vec<String> = rest
+        .split(',')
+        .map(|part| match part.rsplit_once('@') {
+            Some((login, host)) => match login.split_once(':') {
+                Some((user, _)) => format!("{user}:***@{host}"),
+                None => part.to_owned(),
+            },
+            None => part.to_owned(),
+        })
+        .collect();
+    let separator = if url.contains("://") { "://" } else { "" };
+    format!("{scheme}{separator}{}", masked.join(","))
+}
+
+type Row = (i32, String, Option<String>, Option<String>, Option<String>, Option<bool>);
+
+fn mapping(row: Row) -> Result<CellMapping, DatabaseError> {
+    let (id, uuid, name, transport_url, database_connection, disabled) = row;
+    Ok(CellMapping {
+        id,
+        uuid: parse(&uuid)?,
+        name,
+        transport_url,
+        database_connection,
+        disabled: disabled.unwrap_or(false),
+    })
+}
+
+const COLUMNS: (
+    cell_mappings::id,
+    cell_mappings::uuid,
+    cell_mappings::name,
+    cell_mappings::transport_url,
+    cell_mappings::database_connection,
+    cell_mappings::disabled,
+) = (
+    cell_mappings::id,
+    cell_mappings::uuid,
+    cell_mappings::name,
+    cell_mappings::transport_url,
+    cell_mappings::database_connection,
+    cell_mappings::disabled,
+);
+
+/// All cell mappings by id, so cell0 first where it was made first. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn all(conn: &mut ApiConnection) -> Result<Vec<CellMapping>, DatabaseError> {
+    let rows: Vec<Row> =
+        cell_mappings::table.order(cell_mappings::id).select(COLUMNS).load(conn.sql())?;
+    rows.into_iter().map(mapping).collect()
+}
+
+/// The same under a lock, so that two that add a cell take turns.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn all_locked(conn: &mut ApiConnection) -> Result<Vec<CellMapping>, DatabaseError> {
+    let rows: Vec<Row> =
+        load_locked!(conn, cell_mappings::table.order(cell_mappings::id).select(COLUMNS))?;
+    rows.into_iter().map(mapping).collect()
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = cell_mappings, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    created_at: NaiveDateTime,
+    uuid: String,
+    name: Option<&'a str>,
+    transport_url: Option<&'a str>,
+    database_connection: Option<&'a str>,
+    disabled: bool,
+}
+
+/// Adds a cell mapping; the id in `mapping` is not used. One statement.
+///
+/// # Errors
+/// The database's; a unique violation where the uuid is mapped already.
+pub fn insert(
+    conn: &mut ApiConnection,
+    mapping: &CellMapping,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let row = NewRow {
+        created_at: now,
+        uuid: mapping.uuid.text(),
+        name: mapping.name.as_deref(),
+        transport_url: mapping.transport_url.as_deref(),
+        database_connection: mapping.database_connection.as_deref(),
+        disabled: mapping.disabled,
+    };
+    diesel::insert_into(cell_mappings::table).values(&row).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Opens or closes a cell for scheduling; says whether it exists. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn set_disabled(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    disabled: bool,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let changed = diesel::update(cell_mappings::table.filter(cell_mappings::uuid.eq(cell.text())))
+        .set((cell_mappings::disabled.eq(disabled), cell_mappings::updated_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(changed == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(uuid: CellUuid, url: &str) -> CellMapping {
+        CellMapping {
+            id: 1,
+            uuid,
+            name: Some("cell1".into()),
+            transport_url: Some("rabbit://u:secret@h/".into()),
+            database_connection: Some(url.into()),
+            disabled: false,
+        }
+    }
+
+    #[test]
+    fn only_the_uuid_makes_cell0() {
+        assert!(cell(CellUuid::CELL0, "").is_cell0());
+        let other = CellMapping {
+            name: Some("cell0".into()),
+            ..cell(CellUuid(uuid::Uuid::from_u128(7)), "")
+        };
+        assert!(!other.is_cell0());
+    }
+
+    #[test]
+    fn the_debug_text_shows_no_password() {
+        let text = format!("{:?}", cell(CellUuid::CELL0, "mysql://nova:secret@db/nova"));
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_template_without_a_usable_base_stays_as_it_is() {
+        assert_eq!(fill_template("{scheme}://x", "not a url"), "{scheme}://x");
+    }
+}

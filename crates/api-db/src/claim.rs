@@ -1,0 +1,182 @@
+//! Claims: what an instance takes from its host, from its placement to the acknowledged destroy.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{InstanceUuid, Resources};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::claims;
+use crate::{ApiConnection, ROWS_MAX, column_number, host_capacity, insert_rows, parse, texts};
+
+/// A claim on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// The epoch that placed it.
+    pub epoch: i64,
+    /// The host.
+    pub host: String,
+    /// How much.
+    pub resources: Resources,
+}
+
+/// Why claims were not taken. Nothing of them stands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// The host has too little left: another scheduler was faster.
+    #[error("host {host} has too little left for what was to be claimed on it")]
+    Conflict {
+        /// The host.
+        host: String,
+    },
+    /// The database's.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl cellzero_database::DatabaseErrorSource for ClaimError {
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            ClaimError::Database(error) => Some(error),
+            ClaimError::Conflict { .. } => None,
+        }
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = claims)]
+struct NewRow<'a> {
+    instance_uuid: String,
+    epoch: i64,
+    host: &'a str,
+    vcpus: i32,
+    memory_mb: i32,
+    disk_gb: i32,
+    created_at: NaiveDateTime,
+}
+
+fn per_host(claims: &[Claim]) -> BTreeMap<&str, Resources> {
+    // Sorted by host, so that two claimers lock hosts in the same order.
+    let mut hosts: BTreeMap<&str, Resources> = BTreeMap::new();
+    for claim in claims {
+        let total = hosts.entry(claim.host.as_str()).or_default();
+        *total = *total + claim.resources;
+    }
+    hosts
+}
+
+/// Takes claims, all or none: each host is asked once, by an update that succeeds only where
+/// enough is left, so no host is ever over its limit. One statement for each host, and one for
+/// each hundred claims. To be called in a transaction.
+///
+/// # Errors
+/// [`ClaimError::Conflict`] for the first host with too little left, or the database's.
+pub fn take(
+    conn: &mut ApiConnection,
+    claims: &[Claim],
+    now: NaiveDateTime,
+) -> Result<(), ClaimError> {
+    for (host, resources) in per_host(claims) {
+        if !host_capacity::take(conn, host, resources, now)? {
+            return Err(ClaimError::Conflict { host: host.to_owned() });
+        }
+    }
+    let rows: Vec<NewRow<'_>> = claims
+        .iter()
+        .map(|claim| NewRow {
+            instance_uuid: claim.instance_uuid.text(),
+            epoch: claim.epoch,
+            host: &claim.host,
+            vcpus: column_number(claim.resources.vcpus),
+            memory_mb: column_number(claim.resources.memory_mb),
+            disk_gb: column_number(claim.resources.disk_gb),
+            created_at: now,
+        })
+        .collect();
+    insert(conn, &rows)?;
+    Ok(())
+}
+
+fn insert(conn: &mut ApiConnection, rows: &[NewRow<'_>]) -> Result<(), DatabaseError> {
+    insert_rows!(conn, claims::table, rows);
+    Ok(())
+}
+
+/// Frees the claims of these instances, where they have any. One statement where there is none,
+/// otherwise one more and one for each host. To be called in a transaction.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn free(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let standing = of_instances(conn, uuids)?;
+    let standing: Vec<Claim> = standing.into_values().collect();
+    if standing.is_empty() {
+        return Ok(());
+    }
+    for (host, resources) in per_host(&standing) {
+        host_capacity::give_back(conn, host, resources, now)?;
+    }
+    for chunk in texts(standing.iter().map(|claim| &claim.instance_uuid)).chunks(ROWS_MAX) {
+        diesel::delete(claims::table.filter(claims::instance_uuid.eq_any(chunk)))
+            .execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// The claims of these instances. One statement for each hundred.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn of_instances(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<HashMap<InstanceUuid, Claim>, DatabaseError> {
+    let mut found = HashMap::new();
+    for chunk in texts(uuids).chunks(ROWS_MAX) {
+        let rows: Vec<(String, i64, String, i32, i32, i32)> = claims::table
+            .filter(claims::instance_uuid.eq_any(chunk))
+            .select((
+                claims::instance_uuid,
+                claims::epoch,
+                claims::host,
+                claims::vcpus,
+                claims::memory_mb,
+                claims::disk_gb,
+            ))
+            .load(conn.sql())?;
+        for (uuid, epoch, host, vcpus, memory_mb, disk_gb) in rows {
+            let instance_uuid = parse(&uuid)?;
+            let resources = Resources {
+                vcpus: vcpus.into(),
+                memory_mb: memory_mb.into(),
+                disk_gb: disk_gb.into(),
+            };
+            found.insert(instance_uuid, Claim { instance_uuid, epoch, host, resources });
+        }
+    }
+    Ok(found)
+}
+
+/// How many instances of this list each host has a claim of: the server group's members. One
+/// statement for each hundred.
+///
+/// # Errors
+/// The database's.
+pub fn count_by_host(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<BTreeMap<String, u32>, DatabaseError> {
+    let mut counts = BTreeMap::new();
+    for claim in of_instances(conn, uuids)?.into_values() {
+        *counts.entry(claim.host).or_insert(0) += 1;
+    }
+    Ok(counts)
+}

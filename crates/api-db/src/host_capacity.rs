@@ -1,0 +1,239 @@
+//! Host capacity: what each host can take, and how much of it is claimed.
+//!
+//! It is the scheduler's view of the hosts of all cells, written by their reports, so that a
+//! placement reads one database. `*_used` changes only together with the claims.
+
+use std::collections::BTreeSet;
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{CellUuid, ComputeNode, Resources};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::{cell_mappings, host_capacity};
+use crate::{ApiConnection, column_number, parse};
+
+/// A host as the scheduler sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostCapacity {
+    /// The host.
+    pub host: String,
+    /// Its hypervisor's name.
+    pub node: String,
+    /// The cell that it reported to.
+    pub cell: CellUuid,
+    /// What may be claimed, after allocation ratios.
+    pub limit: Resources,
+    /// What is claimed.
+    pub used: Resources,
+    /// What it offers besides size.
+    pub traits: BTreeSet<String>,
+    /// Whether an operator has taken it out of scheduling.
+    pub service_disabled: bool,
+    /// Whether an operator has declared it down.
+    pub forced_down: bool,
+    /// When it reported last.
+    pub last_seen_up: Option<NaiveDateTime>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = host_capacity)]
+struct Row {
+    host: String,
+    node: String,
+    cell_uuid: String,
+    vcpus_limit: i32,
+    memory_mb_limit: i32,
+    disk_gb_limit: i32,
+    vcpus_used: i32,
+    memory_mb_used: i32,
+    disk_gb_used: i32,
+    traits: String,
+    service_disabled: bool,
+    forced_down: bool,
+    last_seen_up: Option<NaiveDateTime>,
+}
+
+fn capacity(row: Row) -> Result<HostCapacity, DatabaseError> {
+    let traits = serde_json::from_str(&row.traits)
+        .map_err(|error| DatabaseError::damaged(format!("traits of {}: {error}", row.host)))?;
+    let resources = |vcpus: i32, memory_mb: i32, disk_gb: i32| Resources {
+        vcpus: vcpus.into(),
+        memory_mb: memory_mb.into(),
+        disk_gb: disk_gb.into(),
+    };
+    Ok(HostCapacity {
+        limit: resources(row.vcpus_limit, row.memory_mb_limit, row.disk_gb_limit),
+        used: resources(row.vcpus_used, row.memory_mb_used, row.disk_gb_used),
+        host: row.host,
+        node: row.node,
+        cell: parse(&row.cell_uuid)?,
+        traits,
+        service_disabled: row.service_disabled,
+        forced_down: row.forced_down,
+        last_seen_up: row.last_seen_up,
+    })
+}
+
+/// The hosts of all enabled cells, by host; never cell0's. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn of_enabled_cells(conn: &mut ApiConnection) -> Result<Vec<HostCapacity>, DatabaseError> {
+    let rows: Vec<Row> = host_capacity::table
+        .inner_join(cell_mappings::table.on(cell_mappings::uuid.eq(host_capacity::cell_uuid)))
+        .filter(cell_mappings::disabled.is_null().or(cell_mappings::disabled.eq(false)))
+        .filter(cell_mappings::uuid.ne(CellUuid::CELL0.text()))
+        .order(host_capacity::host)
+        .select(Row::as_select())
+        .load(conn.sql())?;
+    rows.into_iter().map(capacity).collect()
+}
+
+/// One host, where it has reported. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn find(conn: &mut ApiConnection, host: &str) -> Result<Option<HostCapacity>, DatabaseError> {
+    let row: Option<Row> = host_capacity::table
+        .find(host)
+        .select(Row::as_select())
+        .first(conn.sql())
+        .optional()?;
+    row.map(capacity).transpose()
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = host_capacity, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    host: &'a str,
+    node: &'a str,
+    cell_uuid: String,
+    vcpus_limit: i32,
+    memory_mb_limit: i32,
+    disk_gb_limit: i32,
+    vcpus_used: i32,
+    memory_mb_used: i32,
+    disk_gb_used: i32,
+    traits: String,
+    service_disabled: bool,
+    forced_down: bool,
+    last_seen_up: NaiveDateTime,
+    created_at: NaiveDateTime,
+}
+
+/// Stores what a host of this cell reports; what is claimed stays. One statement, two for a new
+/// host.
+///
+/// # Errors
+/// The database's.
+pub fn report(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    node: &ComputeNode,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let limit = node.limit();
+    let traits = serde_json::json!(node.traits).to_string();
+    let updated = diesel::update(host_capacity::table.find(&node.host))
+        .set((
+            host_capacity::node.eq(&node.hypervisor_hostname),
+            host_capacity::cell_uuid.eq(cell.text()),
+            host_capacity::vcpus_limit.eq(column_number(limit.vcpus)),
+            host_capacity::memory_mb_limit.eq(column_number(limit.memory_mb)),
+            host_capacity::disk_gb_limit.eq(column_number(limit.disk_gb)),
+            host_capacity::traits.eq(&traits),
+            host_capacity::last_seen_up.eq(now),
+            host_capacity::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    if updated == 0 {
+        let row = NewRow {
+            host: &node.host,
+            node: &node.hypervisor_hostname,
+            cell_uuid: cell.text(),
+            vcpus_limit: column_number(limit.vcpus),
+            memory_mb_limit: column_number(limit.memory_mb),
+            disk_gb_limit: column_number(limit.disk_gb),
+            vcpus_used: 0,
+            memory_mb_used: 0,
+            disk_gb_used: 0,
+            traits,
+            service_disabled: false,
+            forced_down: false,
+            last_seen_up: now,
+            created_at: now,
+        };
+        diesel::insert_into(host_capacity::table).values(&row).execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// Takes a host out of scheduling, or back in; says whether it is known. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn set_disabled(
+    conn: &mut ApiConnection,
+    host: &str,
+    disabled: bool,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let changed = diesel::update(host_capacity::table.find(host))
+        .set((host_capacity::service_disabled.eq(disabled), host_capacity::updated_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(changed == 1)
+}
+
+/// Takes `resources` from a host, but only where so much is left; says whether it did. A host
+/// that never reported has nothing left. One statement.
+pub(crate) fn take(
+    conn: &mut ApiConnection,
+    host: &str,
+    resources: Resources,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let (vcpus, memory_mb, disk_gb) = (
+        column_number(resources.vcpus),
+        column_number(resources.memory_mb),
+        column_number(resources.disk_gb),
+    );
+    // The subtraction is on the side of the numbers that cannot overflow.
+    let enough = host_capacity::table
+        .filter(host_capacity::host.eq(host))
+        .filter(host_capacity::vcpus_used.le(host_capacity::vcpus_limit - vcpus))
+        .filter(host_capacity::memory_mb_used.le(host_capacity::memory_mb_limit - memory_mb))
+        .filter(host_capacity::disk_gb_used.le(host_capacity::disk_gb_limit - disk_gb));
+    let taken = diesel::update(enough)
+        .set((
+            host_capacity::vcpus_used.eq(host_capacity::vcpus_used + vcpus),
+            host_capacity::memory_mb_used.eq(host_capacity::memory_mb_used + memory_mb),
+            host_capacity::disk_gb_used.eq(host_capacity::disk_gb_used + disk_gb),
+            host_capacity::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(taken == 1)
+}
+
+/// Gives back what was taken from a host. One statement.
+pub(crate) fn give_back(
+    conn: &mut ApiConnection,
+    host: &str,
+    resources: Resources,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let (vcpus, memory_mb, disk_gb) = (
+        column_number(resources.vcpus),
+        column_number(resources.memory_mb),
+        column_number(resources.disk_gb),
+    );
+    diesel::update(host_capacity::table.find(host))
+        .set((
+            host_capacity::vcpus_used.eq(host_capacity::vcpus_used - vcpus),
+            host_capacity::memory_mb_used.eq(host_capacity::memory_mb_used - memory_mb),
+            host_capacity::disk_gb_used.eq(host_capacity::disk_gb_used - disk_gb),
+            host_capacity::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Instance groups, which users know as server groups: instances with a common placement policy.
+
+use cellzero_database::DatabaseError;
+use cellzero_types::InstanceUuid;
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::schema::{instance_group_member, instance_group_policy, instance_groups};
+use crate::{ApiConnection, insert_rows};
+
+/// A server group with its policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceGroup {
+    /// The row id.
+    pub id: i32,
+    /// What users know it by.
+    pub uuid: Uuid,
+    /// Its project.
+    pub project_id: String,
+    /// `affinity`, `anti-affinity`, `soft-affinity` or `soft-anti-affinity`.
+    pub policy: String,
+    /// With anti-affinity: the most members on one host.
+    pub max_server_per_host: u32,
+}
+
+/// The group with this uuid, where there is one. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn find(conn: &mut ApiConnection, uuid: Uuid) -> Result<Option<InstanceGroup>, DatabaseError> {
+    type Row = (i32, Option<String>, Option<String>, Option<String>);
+    let row: Option<Row> = instance_groups::table
+        .left_join(instance_group_policy::table)
+        .filter(instance_groups::uuid.eq(uuid.to_string()))
+        .select((
+            instance_groups::id,
+            instance_groups::project_id,
+            instance_group_policy::policy.nullable(),
+            instance_group_policy::rules.nullable(),
+        ))
+        .first(conn.sql())
+        .optional()?;
+    Ok(row.map(|(id, project_id, policy, rules)| InstanceGroup {
+        id,
+        uuid,
+        project_id: project_id.unwrap_or_default(),
+        policy: policy.unwrap_or_default(),
+        max_server_per_host: max_server_per_host(rules.as_deref()),
+    }))
+}
+
+/// Nova keeps rules as JSON, the number as text: `{"max_server_per_host": "2"}`.
+fn max_server_per_host(rules: Option<&str>) -> u32 {
+    let rules: serde_json::Value =
+        rules.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let value = &rules["max_server_per_host"];
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .or_else(|| value.as_u64().and_then(|n| u32::try_from(n).ok()))
+        .unwrap_or(1)
+}
+
+/// The members of a group. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn members(conn: &mut ApiConnection, group_id: i32) -> Result<Vec<InstanceUuid>, DatabaseError> {
+    let uuids: Vec<Option<String>> = instance_group_member::table
+        .filter(instance_group_member::group_id.eq(group_id))
+        .select(instance_group_member::instance_uuid)
+        .load(conn.sql())?;
+    // Nova lets anything stand here; what is no uuid has no claim either.
+    Ok(uuids.into_iter().flatten().filter_map(|uuid| uuid.parse().ok()).collect())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = instance_group_member)]
+struct NewMember {
+    created_at: NaiveDateTime,
+    instance_uuid: String,
+    group_id: i32,
+}
+
+/// Adds members to a group. One statement for each hundred.
+///
+/// # Errors
+/// The database's.
+pub fn add_members(
+    conn: &mut ApiConnection,
+    group_id: i32,
+    uuids: &[InstanceUuid],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewMember> = uuids
+        .iter()
+        .map(|uuid| NewMember { created_at: now, instance_uuid: uuid.text(), group_id })
+        .collect();
+    insert_rows!(conn, instance_group_member::table, rows);
+    Ok(())
+}
+
+/// Removes an instance from the groups it is in. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn remove_member(conn: &mut ApiConnection, uuid: InstanceUuid) -> Result<(), DatabaseError> {
+    diesel::delete(
+        instance_group_member::table.filter(instance_group_member::instance_uuid.eq(uuid.text())),
+    )
+    .execute(conn.sql())?;
+    Ok(())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = instance_groups)]
+struct NewGroup<'a> {
+    created_at: NaiveDateTime,
+    user_id: &'a str,
+    project_id: &'a str,
+    uuid: String,
+    name: &'a str,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = instance_group_policy)]
+struct NewPolicy<'a> {
+    created_at: NaiveDateTime,
+    policy: &'a str,
+    group_id: i32,
+    rules: String,
+}
+
+/// Adds a group with its policy. Three statements.
+///
+/// # Errors
+/// The database's.
+pub fn insert(
+    conn: &mut ApiConnection,
+    (project_id, user_id): (&str, &str),
+    (uuid, name): (Uuid, &str),
+    (policy, max_server_per_host): (&str, u32),
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let row = NewGroup { created_at: now, user_id, project_id, uuid: uuid.to_string(), name };
+    diesel::insert_into(instance_groups::table).values(&row).execute(conn.sql())?;
+    let group_id = instance_groups::table
+        .filter(instance_groups::uuid.eq(uuid.to_string()))
+        .select(instance_groups::id)
+        .first(conn.sql())?;
+    let rules = serde_json::json!({ "max_server_per_host": max_server_per_host.to_string() });
+    let row = NewPolicy { created_at: now, policy, group_id, rules: rules.to_string() };
+    diesel::insert_into(instance_group_policy::table).values(&row).execute(conn.sql())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(None, 1)]
+    #[case(Some(r#"{"max_server_per_host": "3"}"#), 3)]
+    #[case(Some(r#"{"max_server_per_host": 2}"#), 2)]
+    #[case(Some("{}"), 1)]
+    #[case(Some("damaged"), 1)]
+    fn novas_rules_are_read(#[case] rules: Option<&str>, #[case] expected: u32) {
+        assert_eq!(max_server_per_host(rules), expected);
+    }
+}

@@ -1,0 +1,110 @@
+//! The outbox of the API database: effects of decisions that are made here alone, such as the
+//! release of volumes and ports when a building instance is deleted.
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{InstanceUuid, OperationUuid};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::outbox;
+use crate::{ApiConnection, parse};
+
+/// A release that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Stable, so that the receiver applies it once.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// The epoch that decided it.
+    pub sequence: i64,
+    /// What is to be released, as JSON.
+    pub payload: String,
+}
+
+const RELEASE: &str = "release";
+
+#[derive(Insertable)]
+#[diesel(table_name = outbox, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    id: String,
+    instance_uuid: String,
+    sequence: i64,
+    operation: &'a str,
+    payload: &'a str,
+    attempts: i32,
+    created_at: NaiveDateTime,
+}
+
+/// Keeps a release to be sent. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn insert(
+    conn: &mut ApiConnection,
+    release: &Release,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let row = NewRow {
+        id: release.id.text(),
+        instance_uuid: release.instance_uuid.text(),
+        sequence: release.sequence,
+        operation: RELEASE,
+        payload: &release.payload,
+        attempts: 0,
+        created_at: now,
+    };
+    diesel::insert_into(outbox::table).values(&row).execute(conn.sql())?;
+    Ok(())
+}
+
+/// At most `limit` releases that are due, oldest first. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn due(
+    conn: &mut ApiConnection,
+    now: NaiveDateTime,
+    limit: u32,
+) -> Result<Vec<Release>, DatabaseError> {
+    let rows: Vec<(String, String, i64, String)> = outbox::table
+        .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+        .order((outbox::created_at, outbox::id))
+        .limit(limit.into())
+        .select((outbox::id, outbox::instance_uuid, outbox::sequence, outbox::payload))
+        .load(conn.sql())?;
+    rows.into_iter()
+        .map(|(id, instance, sequence, payload)| {
+            Ok(Release {
+                id: parse(&id)?,
+                instance_uuid: parse(&instance)?,
+                sequence,
+                payload,
+            })
+        })
+        .collect()
+}
+
+/// Forgets a release that the receiver has acknowledged. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn forget(conn: &mut ApiConnection, id: OperationUuid) -> Result<(), DatabaseError> {
+    diesel::delete(outbox::table.find(id.text())).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Puts a release off after a failed sending. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn put_off(
+    conn: &mut ApiConnection,
+    id: OperationUuid,
+    not_before: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(outbox::table.find(id.text()))
+        .set((outbox::not_before.eq(not_before), outbox::attempts.eq(outbox::attempts + 1)))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Actions and their events: what was done to an instance. They outlive it, as in Nova.
+
+use std::collections::HashMap;
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{InstanceAction, InstanceActionEvent, InstanceUuid, RequestContext};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{Integer, Nullable, Text, Timestamp};
+
+use crate::schema::{instance_actions, instance_actions_events};
+use crate::{CellConnection, insert_rows};
+
+#[derive(Insertable)]
+#[diesel(table_name = instance_actions, treat_none_as_default_value = false)]
+pub(crate) struct NewAction<'a> {
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) updated_at: Option<NaiveDateTime>,
+    pub(crate) action: &'a str,
+    pub(crate) instance_uuid: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) user_id: &'a str,
+    pub(crate) project_id: &'a str,
+    pub(crate) start_time: NaiveDateTime,
+    pub(crate) finish_time: Option<NaiveDateTime>,
+    pub(crate) message: Option<&'a str>,
+    pub(crate) deleted: i32,
+}
+
+pub(crate) fn insert(
+    conn: &mut CellConnection,
+    rows: &[NewAction<'_>],
+) -> Result<(), DatabaseError> {
+    insert_rows!(conn, instance_actions::table, rows);
+    Ok(())
+}
+
+/// What an event of a fresh action says; the same for every instance of a batch.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Such as `conductor_schedule_and_build_instances`.
+    pub event: String,
+    /// Where it ran.
+    pub host: Option<String>,
+    /// `Success` or `Error`; none while it is under way.
+    pub result: Option<String>,
+    /// What a user may read of a failure.
+    pub details: Option<String>,
+    /// When it began, UTC.
+    pub start_time: NaiveDateTime,
+    /// When it ended, UTC.
+    pub finish_time: Option<NaiveDateTime>,
+}
+
+/// Adds an event to the `action` of each of these instances: one statement, since no backend
+/// shares a way to return the ids of inserted actions.
+pub(crate) fn insert_event(
+    conn: &mut CellConnection,
+    action: &str,
+    uuids: &[String],
+    event: &NewEvent,
+) -> Result<(), DatabaseError> {
+    let finish = event.finish_time.into_sql::<Nullable<Timestamp>>();
+    let source = instance_actions::table
+        .filter(instance_actions::instance_uuid.eq_any(uuids))
+        .filter(instance_actions::action.eq(action))
+        .filter(instance_actions::deleted.eq(0))
+        .select((
+            instance_actions::id.nullable(),
+            instance_actions::created_at,
+            finish,
+            event.event.as_str().into_sql::<Nullable<Text>>(),
+            event.start_time.into_sql::<Nullable<Timestamp>>(),
+            finish,
+            event.result.as_deref().into_sql::<Nullable<Text>>(),
+            event.host.as_deref().into_sql::<Nullable<Text>>(),
+            event.details.as_deref().into_sql::<Nullable<Text>>(),
+            0.into_sql::<Nullable<Integer>>(),
+        ));
+    diesel::insert_into(instance_actions_events::table)
+        .values(source)
+        .into_columns((
+            instance_actions_events::action_id,
+            instance_actions_events::created_at,
+            instance_actions_events::updated_at,
+            instance_actions_events::event,
+            instance_actions_events::start_time,
+            instance_actions_events::finish_time,
+            instance_actions_events::result,
+            instance_actions_events::host,
+            instance_actions_events::details,
+            instance_actions_events::deleted,
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
+/// Records that `ctx` did `action` to an instance. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn add(
+    conn: &mut CellConnection,
+    ctx: &RequestContext,
+    uuid: InstanceUuid,
+    action: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    insert(
+        conn,
+        &[NewAction {
+            created_at: now,
+            updated_at: None,
+            action,
+            instance_uuid: &uuid.text(),
+            request_id: &ctx.request_id,
+            user_id: &ctx.user_id,
+            project_id: &ctx.project_id,
+            start_time: now,
+            finish_time: None,
+            message: None,
+            deleted: 0,
+        }],
+    )
+}
+
+type ActionRow = (
+    i32,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<NaiveDateTime>,
+    Option<NaiveDateTime>,
+    Option<String>,
+);
+type EventRow = (
+    Option<i32>,
+    Option<String>,
+    Option<NaiveDateTime>,
+    Option<NaiveDateTime>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+/// What was done to an instance, oldest first, with the steps of each. Two statements.
+///
+/// # Errors
+/// The database's.
+pub fn of_instance(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Vec<InstanceAction>, DatabaseError> {
+    let actions: Vec<ActionRow> = instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .filter(instance_actions::deleted.eq(0))
+        .order(instance_actions::id)
+        .select((
+            instance_actions::id,
+            instance_actions::action,
+            instance_actions::request_id,
+            instance_actions::user_id,
+            instance_actions::project_id,
+            instance_actions::start_time,
+            instance_actions::finish_time,
+            instance_actions::message,
+        ))
+        .load(conn.sql())?;
+    let mut events = events_of(conn, actions.iter().map(|row| row.0).collect())?;
+    let actions = actions.into_iter().map(
+        |(id, action, request_id, user_id, project_id, start_time, finish_time, message)| {
+            InstanceAction {
+                action: action.unwrap_or_default(),
+                request_id,
+                user_id,
+                project_id,
+                start_time,
+                finish_time,
+                message,
+                events: events.remove(&id).unwrap_or_default(),
+            }
+        },
+    );
+    Ok(actions.collect())
+}
+
+fn events_of(
+    conn: &mut CellConnection,
+    action_ids: Vec<i32>,
+) -> Result<HashMap<i32, Vec<InstanceActionEvent>>, DatabaseError> {
+    let rows: Vec<EventRow> = instance_actions_events::table
+        .filter(instance_actions_events::action_id.eq_any(action_ids))
+        .filter(instance_actions_events::deleted.eq(0))
+        .order(instance_actions_events::id)
+        .select((
+            instance_actions_events::action_id,
+            instance_actions_events::event,
+            instance_actions_events::start_time,
+            instance_actions_events::finish_time,
+            instance_actions_events::result,
+            instance_actions_events::host,
+            instance_actions_events::details,
+        ))
+        .load(conn.sql())?;
+    let mut by_action: HashMap<i32, Vec<InstanceActionEvent>> = HashMap::new();
+    for (action_id, event, start_time, finish_time, result, host, details) in rows {
+        let event = event.unwrap_or_default();
+        let event = InstanceActionEvent { event, start_time, finish_time, result, host, details };
+        by_action.entry(action_id.unwrap_or_default()).or_default().push(event);
+    }
+    Ok(by_action)
+}

@@ -1,0 +1,137 @@
+//! Fences: the highest epoch that may still write an instance into this cell.
+//!
+//! A fence stops an orchestrator that wakes up late: it is raised by every write and every sweep,
+//! and its unique key makes two such transactions take turns.
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{InstanceUuid, Verdict};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::instance_fences;
+use crate::{CellConnection, ROWS_MAX, insert_rows, load_locked};
+
+#[derive(Insertable)]
+#[diesel(table_name = instance_fences, treat_none_as_default_value = false)]
+struct NewFence<'a> {
+    instance_uuid: &'a str,
+    fence: i64,
+    written_epoch: Option<i64>,
+    verdict: Option<String>,
+    created_at: NaiveDateTime,
+}
+
+/// A fence as it stands.
+#[derive(Debug, Clone, Queryable)]
+pub struct Fence {
+    /// The instance.
+    pub instance_uuid: String,
+    /// No lower epoch may write.
+    pub fence: i64,
+    /// The epoch whose rows stand here; none when none do.
+    pub written_epoch: Option<i64>,
+}
+
+/// The first fences of these instances. A unique violation says that one has a fence already.
+pub(crate) fn insert(
+    conn: &mut CellConnection,
+    fences: &[(String, i64, Option<i64>, Option<&Verdict>)],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewFence<'_>> = fences
+        .iter()
+        .map(|(uuid, epoch, written_epoch, verdict)| NewFence {
+            instance_uuid: uuid,
+            fence: *epoch,
+            written_epoch: *written_epoch,
+            verdict: verdict.map(Verdict::to_json),
+            created_at: now,
+        })
+        .collect();
+    insert_rows!(conn, instance_fences::table, rows);
+    Ok(())
+}
+
+/// The fences of these instances, locked to the end of the transaction, in uuid order.
+pub(crate) fn lock(
+    conn: &mut CellConnection,
+    uuids: &[String],
+) -> Result<Vec<Fence>, DatabaseError> {
+    let mut uuids = uuids.to_vec();
+    uuids.sort();
+    let mut fences = Vec::new();
+    for chunk in uuids.chunks(ROWS_MAX) {
+        let rows: Vec<Fence> = load_locked!(
+            conn,
+            instance_fences::table
+                .filter(instance_fences::instance_uuid.eq_any(chunk))
+                .order(instance_fences::instance_uuid)
+                .select((
+                    instance_fences::instance_uuid,
+                    instance_fences::fence,
+                    instance_fences::written_epoch,
+                ))
+        )?;
+        fences.extend(rows);
+    }
+    Ok(fences)
+}
+
+/// Raises one fence and says which epoch's rows stand behind it.
+pub(crate) fn raise(
+    conn: &mut CellConnection,
+    uuid: &str,
+    fence: i64,
+    written_epoch: Option<i64>,
+    verdict: Option<&Verdict>,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(instance_fences::table.filter(instance_fences::instance_uuid.eq(uuid)))
+        .set((
+            instance_fences::fence.eq(fence),
+            instance_fences::written_epoch.eq(written_epoch),
+            instance_fences::verdict.eq(verdict.map(Verdict::to_json)),
+            instance_fences::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
+/// The fence of an instance, where it has one. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn find(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<Fence>, DatabaseError> {
+    let fence = instance_fences::table
+        .filter(instance_fences::instance_uuid.eq(uuid.text()))
+        .select((
+            instance_fences::instance_uuid,
+            instance_fences::fence,
+            instance_fences::written_epoch,
+        ))
+        .first(conn.sql())
+        .optional()?;
+    Ok(fence)
+}
+
+/// Why an instance is buried here, as data, where it is. One statement.
+///
+/// # Errors
+/// The database's, or damaged JSON.
+pub fn verdict(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<Verdict>, DatabaseError> {
+    let text: Option<Option<String>> = instance_fences::table
+        .filter(instance_fences::instance_uuid.eq(uuid.text()))
+        .select(instance_fences::verdict)
+        .first(conn.sql())
+        .optional()?;
+    text.flatten()
+        .map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| DatabaseError::damaged(format!("verdict of {uuid}: {error}")))
+}

@@ -1,0 +1,128 @@
+//! The outbox: effects outside the database that were decided in the same transaction as the
+//! rows they belong to. Each is sent at least once, with a stable id and a rising sequence number.
+
+use cellzero_database::DatabaseError;
+use cellzero_types::{InstanceUuid, OperationUuid};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::schema::outbox;
+use crate::{CellConnection, insert_rows, parse_uuid};
+
+/// An effect that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Stable, so that the receiver applies it once.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Rises for each instance: the epoch that decided the effect.
+    pub sequence: i64,
+    /// `build`, `destroy` or `release`.
+    pub operation: String,
+    /// The host that it is for.
+    pub host: Option<String>,
+    /// What the receiver needs, as JSON.
+    pub payload: String,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = outbox, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    id: String,
+    instance_uuid: String,
+    sequence: i64,
+    operation: &'a str,
+    host: Option<&'a str>,
+    payload: &'a str,
+    attempts: i32,
+    created_at: NaiveDateTime,
+}
+
+/// Keeps effects to be sent. One statement for each hundred.
+///
+/// # Errors
+/// The database's.
+pub fn insert(
+    conn: &mut CellConnection,
+    rows: &[OutboxRow],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewRow<'_>> = rows
+        .iter()
+        .map(|row| NewRow {
+            id: row.id.text(),
+            instance_uuid: row.instance_uuid.text(),
+            sequence: row.sequence,
+            operation: &row.operation,
+            host: row.host.as_deref(),
+            payload: &row.payload,
+            attempts: 0,
+            created_at: now,
+        })
+        .collect();
+    insert_rows!(conn, outbox::table, rows);
+    Ok(())
+}
+
+/// At most `limit` effects that are due, oldest first. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn due(
+    conn: &mut CellConnection,
+    now: NaiveDateTime,
+    limit: u32,
+) -> Result<Vec<OutboxRow>, DatabaseError> {
+    type Row = (String, String, i64, String, Option<String>, String);
+    let rows: Vec<Row> = outbox::table
+        .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+        .order((outbox::created_at, outbox::sequence, outbox::id))
+        .limit(limit.into())
+        .select((
+            outbox::id,
+            outbox::instance_uuid,
+            outbox::sequence,
+            outbox::operation,
+            outbox::host,
+            outbox::payload,
+        ))
+        .load(conn.sql())?;
+    rows.into_iter()
+        .map(|(id, instance, sequence, operation, host, payload)| {
+            Ok(OutboxRow {
+                id: OperationUuid(parse_uuid(&id)?.0),
+                instance_uuid: parse_uuid(&instance)?,
+                sequence,
+                operation,
+                host,
+                payload,
+            })
+        })
+        .collect()
+}
+
+/// Forgets effects that the receiver has acknowledged. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn forget(conn: &mut CellConnection, ids: &[OperationUuid]) -> Result<(), DatabaseError> {
+    let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Puts an effect off after a failed sending. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn put_off(
+    conn: &mut CellConnection,
+    id: OperationUuid,
+    not_before: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(outbox::table.filter(outbox::id.eq(id.text())))
+        .set((outbox::not_before.eq(not_before), outbox::attempts.eq(outbox::attempts + 1)))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Services: the compute service of each host, whether it is up, and whether it takes work.
+
+use cellzero_database::DatabaseError;
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::CellConnection;
+use crate::schema::services;
+
+/// The name of the compute service's program.
+pub const COMPUTE_BINARY: &str = "nova-compute";
+
+#[derive(Insertable)]
+#[diesel(table_name = services, treat_none_as_default_value = false)]
+struct NewService<'a> {
+    created_at: NaiveDateTime,
+    host: &'a str,
+    binary: &'a str,
+    topic: &'a str,
+    report_count: i32,
+    disabled: bool,
+    deleted: i32,
+    last_seen_up: NaiveDateTime,
+    forced_down: bool,
+    version: i32,
+    uuid: String,
+}
+
+/// Notes that a host's compute service is up. One statement, two for a new one.
+///
+/// # Errors
+/// The database's.
+pub fn report_up(
+    conn: &mut CellConnection,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let known = services::table
+        .filter(services::host.eq(host))
+        .filter(services::binary.eq(COMPUTE_BINARY))
+        .filter(services::deleted.eq(0));
+    let updated = diesel::update(known)
+        .set((
+            services::last_seen_up.eq(now),
+            services::updated_at.eq(now),
+            services::report_count.eq(services::report_count + 1),
+        ))
+        .execute(conn.sql())?;
+    if updated == 0 {
+        let row = NewService {
+            created_at: now,
+            host,
+            binary: COMPUTE_BINARY,
+            topic: "compute",
+            report_count: 1,
+            disabled: false,
+            deleted: 0,
+            last_seen_up: now,
+            forced_down: false,
+            version: 0,
+            uuid: Uuid::new_v4().to_string(),
+        };
+        diesel::insert_into(services::table).values(&row).execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// Takes a host's compute service out of scheduling, or back in. Says whether there is one.
+/// One statement.
+///
+/// # Errors
+/// The database's.
+pub fn set_disabled(
+    conn: &mut CellConnection,
+    host: &str,
+    disabled: Option<&str>,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let known = services::table
+        .filter(services::host.eq(host))
+        .filter(services::binary.eq(COMPUTE_BINARY))
+        .filter(services::deleted.eq(0));
+    let updated = diesel::update(known)
+        .set((
+            services::disabled.eq(disabled.is_some()),
+            services::disabled_reason.eq(disabled),
+            services::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(updated == 1)
+}

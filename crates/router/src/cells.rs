@@ -1,0 +1,238 @@
+//! The cells of a plane: their mappings, and a checked connection to each.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cellzero_api_db::{ApiDatabase, CellMapping, cell_mapping};
+use cellzero_cell_db::{CellConnection, CellDatabase};
+use cellzero_database::{
+    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options, UrlError,
+};
+use cellzero_types::{CellUuid, PlaneUuid};
+use tokio::sync::OnceCell;
+
+/// Why a cell cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CellError {
+    /// No cell mapping has this uuid.
+    #[error("there is no cell {cell}; create it, or look for a typing error in its uuid")]
+    Unknown {
+        /// The uuid.
+        cell: CellUuid,
+    },
+    /// Its URL cannot be used.
+    #[error("the database URL of cell {cell} cannot be used")]
+    Url {
+        /// The cell.
+        cell: CellUuid,
+        /// What is wrong with it.
+        #[source]
+        source: UrlError,
+    },
+    /// Its database failed, did not answer in time, or is not what it should be.
+    #[error("the database of cell {cell} failed")]
+    Database {
+        /// The cell.
+        cell: CellUuid,
+        /// How.
+        #[source]
+        source: DatabaseError,
+    },
+    /// The cell mappings could not be read.
+    #[error("the cell mappings could not be read from the API database")]
+    Api(#[source] DatabaseError),
+}
+
+impl CellError {
+    /// The database's own error, where that is the cause.
+    pub fn database(&self) -> Option<&DatabaseError> {
+        match self {
+            CellError::Database { source, .. } | CellError::Api(source) => Some(source),
+            CellError::Unknown { .. } | CellError::Url { .. } => None,
+        }
+    }
+}
+
+/// How cells are reached.
+#[derive(Debug, Clone)]
+pub struct CellsOptions {
+    /// For each cell's database.
+    pub database: Options,
+    /// The plane that every cell must belong to; none for a plane that Nova made, whose databases
+    /// do not say who they are.
+    pub plane: Option<PlaneUuid>,
+    /// What templates in cell URLs are filled from: Nova's `[database]/connection`.
+    pub base_url: Option<DatabaseUrl>,
+    /// Where relative SQLite paths in cell URLs begin.
+    pub base_dir: Option<PathBuf>,
+}
+
+/// One cell: its mapping, and its database, which is checked at its first use to be this cell of
+/// this plane with a schema that this binary may use.
+#[derive(Debug)]
+pub struct CellHandle {
+    mapping: CellMapping,
+    database: CellDatabase,
+    plane: Option<PlaneUuid>,
+    checked: OnceCell<()>,
+}
+
+impl CellHandle {
+    /// Its mapping, as it was read last.
+    pub fn mapping(&self) -> &CellMapping {
+        &self.mapping
+    }
+
+    /// The cell.
+    pub fn uuid(&self) -> CellUuid {
+        self.mapping.uuid
+    }
+
+    /// Its database, unchecked.
+    pub fn database(&self) -> &CellDatabase {
+        &self.database
+    }
+
+    /// Whether Nova made it, so that it has none of our own tables and its own collation.
+    pub fn is_foreign(&self) -> bool {
+        self.plane.is_none()
+    }
+
+    /// Runs one operation on the cell's database.
+    ///
+    /// # Errors
+    /// The operation's own; before the first operation also what the check of the database says.
+    pub async fn run<T, E>(
+        &self,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut CellConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + DatabaseErrorSource + Send + 'static,
+    {
+        if let Some(plane) = self.plane {
+            let expected = Expected { plane: plane.0, cell: Some(self.mapping.uuid.0) };
+            self.checked
+                .get_or_try_init(|| async {
+                    self.database.check(deadline, expected).await?;
+                    self.database.check_drift(deadline).await
+                })
+                .await?;
+        }
+        self.database.run(name, deadline, work).await
+    }
+}
+
+/// The cells that can be asked, and those that cannot, with why.
+pub type AllCells = (Vec<Arc<CellHandle>>, Vec<(CellUuid, CellError)>);
+
+/// All cells of a plane. Mappings are read when they are needed, never cached for the life of the
+/// process: an operator who changes a URL is heard at the next refresh.
+#[derive(Debug, Clone)]
+pub struct Cells {
+    api: ApiDatabase,
+    options: Arc<CellsOptions>,
+    known: Arc<Mutex<HashMap<CellUuid, Arc<CellHandle>>>>,
+}
+
+impl Cells {
+    /// The cells that this API database maps.
+    pub fn new(api: ApiDatabase, options: CellsOptions) -> Cells {
+        Cells { api, options: Arc::new(options), known: Arc::default() }
+    }
+
+    /// Whether Nova made the plane: its databases do not say who they are.
+    pub fn is_foreign(&self) -> bool {
+        self.options.plane.is_none()
+    }
+
+    /// One cell. No statement where it is known, one where it is not.
+    ///
+    /// # Errors
+    /// [`CellError::Unknown`] where no mapping has this uuid, [`CellError::Url`], or the API
+    /// database's.
+    pub async fn get(
+        &self,
+        cell: CellUuid,
+        deadline: Deadline,
+    ) -> Result<Arc<CellHandle>, CellError> {
+        if let Some(known) = self.known(cell) {
+            return Ok(known);
+        }
+        self.refresh(deadline).await.map_err(CellError::Api)?;
+        self.known(cell).ok_or(CellError::Unknown { cell })
+    }
+
+    fn known(&self, cell: CellUuid) -> Option<Arc<CellHandle>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&cell).cloned()
+    }
+
+    /// Every cell, cell0 and disabled ones too, in the order of the mappings; and those whose URL
+    /// cannot be used, with why. One statement.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn all(&self, deadline: Deadline) -> Result<AllCells, DatabaseError> {
+        let mut all = AllCells::default();
+        for mapping in self.refresh(deadline).await? {
+            match self.known(mapping.uuid).map_or_else(|| self.connect(&mapping), Ok) {
+                Ok(handle) => all.0.push(handle),
+                Err(error) => all.1.push((mapping.uuid, error)),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads the mappings again. A cell whose URL changed gets a new connection pool.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn refresh(&self, deadline: Deadline) -> Result<Vec<CellMapping>, DatabaseError> {
+        let mappings = self.api.run("read_cell_mappings", deadline, cell_mapping::all).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|uuid, _| mappings.iter().any(|mapping| mapping.uuid == *uuid));
+        for mapping in &mappings {
+            let unchanged =
+                known.get(&mapping.uuid).is_some_and(|handle| handle.mapping == *mapping);
+            if !unchanged {
+                // A cell whose URL cannot be used is reported when it is asked for.
+                match self.connect(mapping) {
+                    Ok(handle) => known.insert(mapping.uuid, handle),
+                    Err(_) => known.remove(&mapping.uuid),
+                };
+            }
+        }
+        Ok(mappings)
+    }
+
+    fn connect(&self, mapping: &CellMapping) -> Result<Arc<CellHandle>, CellError> {
+        let url = mapping
+            .database_url(self.options.base_url.as_ref())
+            .map_err(|source| CellError::Url { cell: mapping.uuid, source })?;
+        let url = match &self.options.base_dir {
+            Some(dir) => url.relative_to(dir),
+            None => url,
+        };
+        Ok(Arc::new(CellHandle {
+            mapping: mapping.clone(),
+            database: CellDatabase::new(url, self.options.database.clone()),
+            plane: self.options.plane,
+            checked: OnceCell::new(),
+        }))
+    }
+
+    /// Closes the connections to all cells, after the operations that run.
+    pub async fn close(&self) {
+        let handles: Vec<Arc<CellHandle>> = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.drain().map(|(_, handle)| handle).collect()
+        };
+        for handle in handles {
+            handle.database.close().await;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Show: one instance, from wherever it lives. Two databases deep: the mapping, then its home.
+
+use cellzero_api_db::instance_mapping::InstanceMapping;
+use cellzero_api_db::{build_request, instance_mapping};
+use cellzero_cell_db::instance::WithDeleted;
+use cellzero_cell_db::{action, fence, whole};
+use cellzero_database::{DatabaseError, Deadline};
+use cellzero_types::{
+    CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict,
+};
+
+use crate::cells::{CellError, CellHandle};
+use crate::{ReadError, Router};
+
+/// How often the mapping is read again when nothing stands where it pointed.
+const LOOKS_MAX: u32 = 5;
+
+/// What the API database knows of an instance at one moment.
+enum Look {
+    Gone,
+    Building(Box<Instance>),
+    In(CellUuid),
+    /// A NULL cell and no build request: it has just moved.
+    Moved,
+}
+
+impl Router {
+    /// One instance, whole. A NULL cell in its mapping means its build request; where nothing
+    /// stands there, the mapping is read again, since the instance has moved.
+    ///
+    /// # Errors
+    /// [`ReadError::InstanceNotFound`] where there is none that `ctx` may see,
+    /// [`ReadError::CellUnavailable`] where its cell does not answer, [`ReadError::Moving`] where
+    /// it was on its way at every look, or the API database's.
+    pub async fn show(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Instance, ReadError> {
+        let deadline = Deadline::after(ctx.timeout);
+        for _ in 0..LOOKS_MAX {
+            match self.look(ctx, uuid, deadline).await? {
+                Look::Gone => return Err(ReadError::InstanceNotFound { uuid }),
+                Look::Building(instance) => return Ok(*instance),
+                Look::Moved => {}
+                Look::In(cell) => {
+                    let read = move |conn: &mut _| whole::read(conn, cell, &[uuid], WithDeleted::No);
+                    let found = self.ask(uuid, cell, "show_instance", deadline, read).await?;
+                    match found.into_iter().next() {
+                        Some(instance) => return Ok(instance),
+                        // On our own plane a decided row is gone only after its mapping says so.
+                        None if self.is_foreign() => {
+                            return Err(ReadError::InstanceNotFound { uuid });
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        Err(ReadError::Moving { uuid })
+    }
+
+    /// What was done to an instance, oldest first. An instance without a cell has no action yet.
+    ///
+    /// # Errors
+    /// As [`Router::show`].
+    pub async fn actions(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Vec<InstanceAction>, ReadError> {
+        let deadline = Deadline::after(ctx.timeout);
+        match self.look(ctx, uuid, deadline).await? {
+            Look::Gone => Err(ReadError::InstanceNotFound { uuid }),
+            Look::Building(_) | Look::Moved => Ok(Vec::new()),
+            Look::In(cell) => {
+                let read = move |conn: &mut _| action::of_instance(conn, uuid);
+                self.ask(uuid, cell, "list_actions", deadline, read).await
+            }
+        }
+    }
+
+    /// Why an instance is buried, as data; none where it is not. For admins: it may name hosts.
+    ///
+    /// # Errors
+    /// As [`Router::show`]; to one who is not an admin nothing exists.
+    pub async fn verdict(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<Verdict>, ReadError> {
+        if !ctx.is_admin {
+            return Err(ReadError::InstanceNotFound { uuid });
+        }
+        let deadline = Deadline::after(ctx.timeout);
+        match self.look(ctx, uuid, deadline).await? {
+            Look::Gone => Err(ReadError::InstanceNotFound { uuid }),
+            Look::Building(_) | Look::Moved => Ok(None),
+            Look::In(_) if self.is_foreign() => Ok(None),
+            Look::In(cell) => {
+                let read = move |conn: &mut _| fence::verdict(conn, uuid);
+                self.ask(uuid, cell, "read_verdict", deadline, read).await
+            }
+        }
+    }
+
+    /// The mapping of an instance that `ctx` may see, deleted or not.
+    ///
+    /// # Errors
+    /// [`ReadError::InstanceNotFound`], or the API database's.
+    pub async fn mapping(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<InstanceMapping, ReadError> {
+        let deadline = Deadline::after(ctx.timeout);
+        let mapping = self
+            .api
+            .run("read_instance_mapping", deadline, move |conn| instance_mapping::find(conn, uuid))
+            .await?;
+        mapping
+            .filter(|mapping| ctx.may_see(&mapping.project_id))
+            .ok_or(ReadError::InstanceNotFound { uuid })
+    }
+
+    async fn look(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+        deadline: Deadline,
+    ) -> Result<Look, ReadError> {
+        let ctx = ctx.clone();
+        let foreign = self.is_foreign();
+        let look = move |conn: &mut _| -> Result<Look, DatabaseError> {
+            let mapping = instance_mapping::find(conn, uuid)?;
+            let Some(mapping) = mapping.filter(|mapping| ctx.may_see(&mapping.project_id)) else {
+                return Ok(Look::Gone);
+            };
+            match mapping.cell {
+                // On a plane that Nova made, the flag is advisory and the row itself decides.
+                _ if mapping.queued_for_delete && !foreign => Ok(Look::Gone),
+                Some(cell) => Ok(Look::In(cell)),
+                None => Ok(match build_request::find(conn, uuid)? {
+                    Some(instance) => Look::Building(Box::new(instance)),
+                    None if mapping.queued_for_delete => Look::Gone,
+                    None => Look::Moved,
+                }),
+            }
+        };
+        Ok(self.api.run("show_instance", deadline, look).await?)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+        name: &'static str,
+        deadline: Deadline,
+        read: impl FnOnce(&mut cellzero_cell_db::CellConnection) -> Result<T, DatabaseError>
+        + Send
+        + 'static,
+    ) -> Result<T, ReadError> {
+        let unavailable = |source| ReadError::CellUnavailable { uuid, cell, source };
+        let handle: std::sync::Arc<CellHandle> =
+            self.cells.get(cell, deadline).await.map_err(unavailable)?;
+        handle
+            .run(name, deadline, read)
+            .await
+            .map_err(|source| unavailable(CellError::Database { cell, source }))
+    }
+
+    /// Whether Nova made the plane.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.cells.is_foreign()
+    }
+}

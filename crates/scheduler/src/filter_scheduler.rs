@@ -1,0 +1,172 @@
+//! The default scheduler: filters and weighers over the hosts of all enabled cells.
+
+use std::collections::HashMap;
+
+use cellzero_api_db::aggregate::HostAggregate;
+use cellzero_api_db::host_capacity::HostCapacity;
+use cellzero_api_db::{ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group};
+use cellzero_database::DatabaseError;
+use cellzero_types::{RequestSpec, Verdict};
+use chrono::{NaiveDateTime, TimeDelta};
+
+use crate::{
+    Aggregate, GroupPolicy, HostState, Scheduler, SchedulerError, SelectOptions, SelectRequest,
+    Selection, ServerGroup, select,
+};
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct FilterSchedulerOptions {
+    /// A host that has not reported for so long is down. Nova's `service_down_time` is 60 s; ours
+    /// is longer by default, because a report is a call of the embedder's.
+    pub service_down_after: TimeDelta,
+    /// The availability zone of hosts that are in none.
+    pub default_availability_zone: String,
+    /// How many more hosts of the same cell are named beside the chosen one.
+    pub alternates_max: usize,
+}
+
+impl Default for FilterSchedulerOptions {
+    fn default() -> FilterSchedulerOptions {
+        FilterSchedulerOptions {
+            service_down_after: TimeDelta::minutes(5),
+            default_availability_zone: "nova".to_owned(),
+            alternates_max: 2,
+        }
+    }
+}
+
+/// Chooses the host with the most free capacity among those that pass every filter.
+///
+/// Reads the API database once: the hosts; and, where needed, aggregates and the server group.
+#[derive(Debug, Clone)]
+pub struct FilterScheduler {
+    api: ApiDatabase,
+    options: FilterSchedulerOptions,
+}
+
+impl FilterScheduler {
+    /// A scheduler over the hosts that have reported to this API database.
+    pub fn new(api: ApiDatabase, options: FilterSchedulerOptions) -> FilterScheduler {
+        FilterScheduler { api, options }
+    }
+}
+
+#[async_trait::async_trait]
+impl Scheduler for FilterScheduler {
+    async fn select_destinations(
+        &self,
+        request: &SelectRequest,
+    ) -> Result<Vec<Result<Selection, Verdict>>, SchedulerError> {
+        let owned = request.clone();
+        let options = self.options.clone();
+        let selected = self
+            .api
+            .run("select_destinations", request.deadline, move |conn| {
+                select_in_database(conn, &owned, &options)
+            })
+            .await?;
+        Ok(selected)
+    }
+}
+
+fn select_in_database(
+    conn: &mut ApiConnection,
+    request: &SelectRequest,
+    options: &FilterSchedulerOptions,
+) -> Result<Vec<Result<Selection, Verdict>>, DatabaseError> {
+    let Some(spec) = request.specs.first() else { return Ok(Vec::new()) };
+    let now = conn.now();
+    let capacities: Vec<HostCapacity> = host_capacity::of_enabled_cells(conn)?
+        .into_iter()
+        .filter(|host| !request.excluded_cells.contains(&host.cell))
+        .collect();
+    let mut aggregates = HashMap::new();
+    let needs_aggregates = needs_aggregates(spec);
+    if needs_aggregates {
+        aggregates = aggregate::by_host(conn)?;
+    }
+    let hosts: Vec<HostState> =
+        capacities.into_iter().map(|host| host_state(host, &mut aggregates)).collect();
+    let group = server_group(conn, spec)?;
+    let mut selected =
+        select(&hosts, &request.specs, group.as_ref(), &select_options(options, now));
+    if !needs_aggregates && selected.iter().any(Result::is_ok) {
+        // The zone of a chosen host is written into its instance; nobody asked for one.
+        fill_availability_zones(&mut selected, &aggregate::by_host(conn)?, options);
+    }
+    Ok(selected)
+}
+
+fn select_options(options: &FilterSchedulerOptions, now: NaiveDateTime) -> SelectOptions {
+    SelectOptions {
+        now,
+        service_down_after: options.service_down_after,
+        default_availability_zone: options.default_availability_zone.clone(),
+        alternates_max: options.alternates_max,
+    }
+}
+
+fn needs_aggregates(spec: &RequestSpec) -> bool {
+    spec.availability_zone.is_some()
+        || spec
+            .flavor
+            .extra_specs
+            .keys()
+            .any(|key| key.starts_with("aggregate_instance_extra_specs:"))
+}
+
+fn host_state(
+    host: HostCapacity,
+    aggregates: &mut HashMap<String, Vec<HostAggregate>>,
+) -> HostState {
+    let aggregates = aggregates.remove(&host.host).unwrap_or_default();
+    HostState {
+        aggregates: aggregates
+            .into_iter()
+            .map(|aggregate| Aggregate { name: aggregate.name, metadata: aggregate.metadata })
+            .collect(),
+        host: host.host,
+        node: host.node,
+        cell: host.cell,
+        limit: host.limit,
+        used: host.used,
+        traits: host.traits,
+        service_disabled: host.service_disabled,
+        forced_down: host.forced_down,
+        last_seen_up: host.last_seen_up,
+    }
+}
+
+fn server_group(
+    conn: &mut ApiConnection,
+    spec: &RequestSpec,
+) -> Result<Option<ServerGroup>, DatabaseError> {
+    let Some(uuid) = spec.server_group else { return Ok(None) };
+    // Accept has checked that the group exists; one that was deleted since binds nobody.
+    let Some(group) = instance_group::find(conn, uuid)? else { return Ok(None) };
+    let Ok(policy) = group.policy.parse::<GroupPolicy>() else { return Ok(None) };
+    let members = instance_group::members(conn, group.id)?;
+    let members_by_host = claim::count_by_host(conn, &members)?;
+    Ok(Some(ServerGroup {
+        policy,
+        max_server_per_host: group.max_server_per_host,
+        members_by_host,
+    }))
+}
+
+fn fill_availability_zones(
+    selected: &mut [Result<Selection, Verdict>],
+    aggregates: &HashMap<String, Vec<HostAggregate>>,
+    options: &FilterSchedulerOptions,
+) {
+    for selection in selected.iter_mut().flatten() {
+        let zone = aggregates
+            .get(&selection.host)
+            .into_iter()
+            .flatten()
+            .find_map(|aggregate| aggregate.metadata.get("availability_zone"));
+        selection.availability_zone =
+            Some(zone.unwrap_or(&options.default_availability_zone).clone());
+    }
+}
