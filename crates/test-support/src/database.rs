@@ -1,0 +1,174 @@
+//! A new, empty database for one test, dropped with it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use crate::server::{self, Server};
+use crate::{Engine, engine, sql};
+
+/// How much of a hint goes into a name, so that it stays within every engine's limit.
+const HINT_LENGTH: usize = 30;
+
+/// A database that exists as long as this value.
+#[derive(Debug)]
+pub struct TestDatabase {
+    engine: Engine,
+    name: String,
+    url: String,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Shared by the databases of one plane, and removed with the last of them.
+    Folder {
+        _kept: Arc<TempDir>,
+    },
+    Server(Server),
+}
+
+/// The text of a server's databases.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Charset {
+    /// What this project's databases have.
+    Ours,
+    /// What Nova's have.
+    Nova,
+}
+
+/// A new, empty database on the engine, or none where the engine is not available.
+///
+/// On a server: UTF-8, with the collation that this project's databases have. On SQLite: a path in
+/// a folder of its own, where no file is yet. `hint` goes into the name, for a person who looks.
+///
+/// # Panics
+/// When the engine is here and makes no database, as a green run would hide that.
+pub fn create_database(engine: Engine, hint: &str) -> Option<TestDatabase> {
+    engine::report_left_out();
+    let created = match engine {
+        Engine::Sqlite => new_folder().map(|folder| TestDatabase::in_folder(&folder, hint)),
+        Engine::Postgres | Engine::MariaDb => {
+            TestDatabase::on_server(server::shared(engine)?, hint)
+        }
+    };
+    match created {
+        Ok(database) => Some(database),
+        Err(error) => panic!("no {} database for a test: {error:#}", engine.name()),
+    }
+}
+
+impl TestDatabase {
+    /// The engine of this database.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The name on its server, or of its file without the ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL, with user and password: `sqlite:///folder/file`, `postgres://…` or `mysql://…`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs one query past all of the project's own code; each value comes as text.
+    ///
+    /// # Errors
+    /// Whatever the database or the way to it says.
+    pub fn query(&self, text: &str) -> anyhow::Result<Vec<sql::Row>> {
+        sql::query(self.engine, &self.url, text)
+    }
+
+    /// Runs one or more statements past all of the project's own code.
+    ///
+    /// # Errors
+    /// Whatever the database or the way to it says.
+    pub fn execute(&self, text: &str) -> anyhow::Result<()> {
+        sql::execute(self.engine, &self.url, text)
+    }
+
+    pub(crate) fn in_folder(folder: &Arc<TempDir>, name: &str) -> Self {
+        let path = folder.path().join(format!("{name}.db"));
+        Self {
+            engine: Engine::Sqlite,
+            name: name.to_owned(),
+            url: format!("sqlite://{}", path.display()),
+            place: Place::Folder { _kept: Arc::clone(folder) },
+        }
+    }
+
+    pub(crate) fn on_server(server: &Server, hint: &str) -> anyhow::Result<Self> {
+        Self::on_server_with(server, hint, Charset::Ours)
+    }
+
+    pub(crate) fn on_server_with(
+        server: &Server,
+        hint: &str,
+        charset: Charset,
+    ) -> anyhow::Result<Self> {
+        let name = unique_name(hint);
+        let text = match (server.engine(), charset) {
+            (Engine::Postgres, _) => {
+                format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+            }
+            (_, Charset::Ours) => {
+                format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+            }
+            (_, Charset::Nova) => format!("CREATE DATABASE {name} CHARACTER SET utf8mb3"),
+        };
+        sql::execute(server.engine(), &server.admin_url(), &text)
+            .with_context(|| format!("cannot create the database {name}"))?;
+        let url = server.url(&name);
+        Ok(Self { engine: server.engine(), name, url, place: Place::Server(server.clone()) })
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // A SQLite file goes with its folder.
+        let Place::Server(server) = &self.place else { return };
+        if let Err(error) = drop_database(server, &self.name) {
+            // A panic while a test fails would hide the test's own; the server goes away anyway.
+            eprintln!("the test database {} stays behind: {error:#}", self.name);
+        }
+    }
+}
+
+fn drop_database(server: &Server, name: &str) -> anyhow::Result<()> {
+    let admin = server.admin_url();
+    if server.engine() == Engine::Postgres {
+        let text = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        return sql::execute(server.engine(), &admin, &text);
+    }
+    // A connection with an open transaction would hold the tables until it ends.
+    let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    for row in sql::query(server.engine(), &admin, &list)? {
+        if let Some(Some(id)) = row.first() {
+            // One that has ended by itself meanwhile is what we want.
+            let _ = sql::execute(server.engine(), &admin, &format!("KILL {id}"));
+        }
+    }
+    sql::execute(server.engine(), &admin, &format!("DROP DATABASE IF EXISTS {name}"))
+}
+
+pub(crate) fn new_folder() -> anyhow::Result<Arc<TempDir>> {
+    let folder = tempfile::Builder::new().prefix("cellzero-sqlite-").tempdir();
+    folder.map(Arc::new).context("cannot make a folder")
+}
+
+/// A name that no other test has, also of another run on the same server.
+fn unique_name(hint: &str) -> String {
+    let hint: String = hint
+        .chars()
+        .map(
+            |letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' },
+        )
+        .take(HINT_LENGTH)
+        .collect();
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    format!("cz_{hint}_{}", unique.get(..16).unwrap_or(&unique))
+}

@@ -1,0 +1,95 @@
+//! Installs the database servers by the system's package manager where their programs are missing.
+//!
+//! Only their programs are wanted: the packages' own services are kept from starting, and no test
+//! ever speaks to them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use cellzero_test_support::Engine;
+
+/// Installs the Debian packages in `$@` with their services kept from starting.
+///
+/// Debian's packages ask `policy-rc.d` before they start a service; 101 means no. The file is taken
+/// away again whatever happens, and one that the machine's owner put there is left as it is.
+const INSTALL_SCRIPT: &str = r#"
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update || echo "apt-get update failed; trying with the package lists as they are" >&2
+apt-get install -y --no-install-recommends "$@"
+"#;
+
+/// Makes sure that private servers of all engines can be started, or says what to install.
+pub(crate) fn install_missing_servers() -> anyhow::Result<()> {
+    let missing = missing_servers();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|(engine, _)| debian_package(*engine)).collect();
+    let reasons: Vec<String> =
+        missing.iter().map(|(engine, reason)| format!("{}: {reason}", engine.name())).collect();
+    println!("installing {} ({})", packages.join(" "), reasons.join(", "));
+    install(&packages).with_context(|| {
+        format!(
+            "the tests need the server programs of PostgreSQL and MariaDB ({}), and installing them \
+             failed; install them by hand (on Debian: {}) and run again",
+            reasons.join(", "),
+            packages.join(" "),
+        )
+    })?;
+    match missing_servers().first() {
+        None => Ok(()),
+        Some((engine, reason)) => bail!(
+            "the package {} is installed and {} still cannot be started: {reason}",
+            debian_package(*engine),
+            engine.name(),
+        ),
+    }
+}
+
+fn missing_servers() -> Vec<(Engine, String)> {
+    Engine::ALL.into_iter().filter_map(|engine| Some((engine, engine.missing_binary()?))).collect()
+}
+
+fn debian_package(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "sqlite3",
+        Engine::Postgres => "postgresql",
+        Engine::MariaDb => "mariadb-server",
+    }
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    if !["/usr/bin/apt-get", "/bin/apt-get"].iter().any(|path| Path::new(path).exists()) {
+        bail!("this system has no `apt-get`");
+    }
+    let mut command = if is_root()? {
+        Command::new("sh")
+    } else {
+        // `-n`: a password prompt would wait for ever where nobody sits at the terminal.
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "sh"]);
+        sudo
+    };
+    command.args(["-c", INSTALL_SCRIPT, "sh"]).args(packages).stdin(Stdio::null());
+    let status = command.status().context("cannot run the package manager (is `sudo` missing?)")?;
+    if !status.success() {
+        bail!("the package manager ended with {status}");
+    }
+    Ok(())
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    // The owner of this process's own folder in /proc is its effective user.
+    let owner = std::fs::metadata("/proc/self").context("cannot read /proc/self")?.uid();
+    Ok(owner == 0)
+}
