@@ -252,14 +252,10 @@ pub fn lock(
 /// The database's, or a damaged uuid.
 pub fn due_groups(
     conn: &mut ApiConnection,
-    owner: &str,
     now: NaiveDateTime,
     limit: u32,
 ) -> Result<Vec<GroupUuid>, DatabaseError> {
-    let free = boot_states::lease_until
-        .is_null()
-        .or(boot_states::lease_until.lt(now))
-        .or(boot_states::owner.eq(owner));
+    let free = boot_states::lease_until.is_null().or(boot_states::lease_until.lt(now));
     let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
     let groups: Vec<String> = boot_states::table
         .inner_join(build_requests::table.on(
@@ -292,10 +288,7 @@ pub fn lease(
     let uuids: Vec<InstanceUuid> = undecided.iter().map(|state| state.instance_uuid).collect();
     let mut leased = Vec::with_capacity(uuids.len());
     for chunk in texts(&uuids).chunks(ROWS_MAX) {
-        let free = boot_states::lease_until
-            .is_null()
-            .or(boot_states::lease_until.lt(now))
-            .or(boot_states::owner.eq(owner));
+        let free = boot_states::lease_until.is_null().or(boot_states::lease_until.lt(now));
         let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
         let waiting = boot_states::table
             .filter(boot_states::instance_uuid.eq_any(chunk))

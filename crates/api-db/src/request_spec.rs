@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::schema::request_specs;
 use crate::{ApiConnection, ROWS_MAX, insert_rows, parse, texts};
 
-/// Nova's `RequestSpec` object, as far as it is used, and `networks`, which Nova does not keep.
+/// Nova's `RequestSpec` object, as far as it is used, and two things that Nova does
+/// not keep: the id of the request, and the networks.
 #[derive(Serialize, Deserialize)]
 struct SpecData {
     instance_uuid: String,
@@ -30,6 +31,8 @@ struct SpecData {
     security_groups: Option<NovaObject<NovaList<SecurityGroupData>>>,
     #[serde(default)]
     is_bfv: Option<bool>,
+    #[serde(default, rename = "cellzero.request_id")]
+    request_id: Option<String>,
     #[serde(default, rename = "cellzero.networks")]
     networks: Option<Networks>,
     #[serde(default)]
@@ -83,6 +86,7 @@ fn wrap(spec: &RequestSpec) -> String {
             groups,
         )),
         is_bfv: Some(spec.is_boot_from_volume),
+        request_id: Some(spec.request_id.clone()),
         networks: Some(spec.networks.clone()),
         limits: None,
     };
@@ -99,6 +103,7 @@ fn unwrap(uuid: &str, text: &str) -> Result<RequestSpec, DatabaseError> {
     });
     Ok(RequestSpec {
         instance_uuid: parse(&data.instance_uuid)?,
+        request_id: data.request_id.unwrap_or_default(),
         project_id: data.project_id,
         user_id: data.user_id.unwrap_or_default(),
         flavor: data.flavor.data,

@@ -124,6 +124,34 @@ pub fn add(
     )
 }
 
+/// Ends the open events of an instance's `action` with this result. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn finish_events(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    action: &str,
+    result: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let actions = instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .filter(instance_actions::action.eq(action))
+        .select(instance_actions::id.nullable());
+    let open = instance_actions_events::table
+        .filter(instance_actions_events::action_id.eq_any(actions))
+        .filter(instance_actions_events::finish_time.is_null());
+    diesel::update(open)
+        .set((
+            instance_actions_events::finish_time.eq(now),
+            instance_actions_events::updated_at.eq(now),
+            instance_actions_events::result.eq(result),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
 type ActionRow = (
     i32,
     Option<String>,

@@ -351,39 +351,76 @@ fn whole(
     })
 }
 
-/// A change of state; what is `None` stays as it is.
-#[derive(Debug, Clone, Default, AsChangeset)]
-#[diesel(table_name = instances)]
-pub struct StateChange {
-    /// The stable state.
-    pub vm_state: Option<String>,
-    /// What is under way; `Some(None)` for nothing.
-    pub task_state: Option<Option<String>>,
-    /// What the hypervisor says.
-    pub power_state: Option<i32>,
-    /// The host that has it.
-    pub host: Option<Option<String>>,
-    /// The node that has it.
-    pub node: Option<Option<String>>,
-    /// When it ran first.
-    pub launched_at: Option<NaiveDateTime>,
-    /// When the row changed.
-    pub updated_at: Option<NaiveDateTime>,
-}
-
-/// Changes the state of a live row; says whether there was one. One statement.
+/// The host of a live instance; none where it has none, or does not stand here. One statement.
 ///
 /// # Errors
 /// The database's.
-pub fn change_state(
+pub fn host(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<String>, DatabaseError> {
+    let host: Option<Option<String>> = instances::table
+        .filter(instances::uuid.eq(uuid.text()))
+        .filter(instances::deleted.eq(0))
+        .select(instances::host)
+        .first(conn.sql())
+        .optional()?;
+    Ok(host.flatten())
+}
+
+/// Makes a building instance ACTIVE, but only on the host that was to build it; says whether it
+/// did. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn mark_built(
     conn: &mut CellConnection,
     uuid: InstanceUuid,
-    change: &StateChange,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let building = instances::table
+        .filter(instances::uuid.eq(uuid.text()))
+        .filter(instances::deleted.eq(0))
+        .filter(instances::host.eq(host))
+        .filter(instances::vm_state.eq(VmState::Building.as_str()));
+    let changed = diesel::update(building)
+        .set((
+            instances::vm_state.eq(VmState::Active.as_str()),
+            instances::task_state.eq(None::<String>),
+            instances::power_state.eq(PowerState::RUNNING.0),
+            instances::launched_at.eq(now),
+            instances::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(changed == 1)
+}
+
+/// Sets the task of a live instance in `vm_state`, but only while its task is `from`; says whether
+/// it did. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn change_task(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    vm_state: &VmState,
+    (from, to): (Option<&TaskState>, Option<&TaskState>),
+    now: NaiveDateTime,
 ) -> Result<bool, DatabaseError> {
     let live = instances::table
         .filter(instances::uuid.eq(uuid.text()))
-        .filter(instances::deleted.eq(0));
-    let changed = diesel::update(live).set(change).execute(conn.sql())?;
+        .filter(instances::deleted.eq(0))
+        .filter(instances::vm_state.eq(vm_state.as_str()));
+    let values = (
+        instances::task_state.eq(to.map(TaskState::as_str)),
+        instances::updated_at.eq(now),
+    );
+    let changed = match from {
+        None => diesel::update(live.filter(instances::task_state.is_null()))
+            .set(values)
+            .execute(conn.sql())?,
+        Some(from) => diesel::update(live.filter(instances::task_state.eq(from.as_str())))
+            .set(values)
+            .execute(conn.sql())?,
+    };
     Ok(changed == 1)
 }
 

@@ -135,21 +135,26 @@ fn write_once(
     batch: &WriteBatch,
     instances: &[&NewInstance],
 ) -> Result<Written, DatabaseError> {
+    fence_transaction(conn, "write_instances", |conn, fences| {
+        write_in_transaction(conn, batch, instances, fences)
+    })
+}
+
+/// A transaction that may insert a fence. A unique violation is a fence that stands already, or
+/// one that came in between; then it starts over and reads them first.
+fn fence_transaction<T>(
+    conn: &mut CellConnection,
+    name: &'static str,
+    mut work: impl FnMut(&mut CellConnection, Fences) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     let mut fences = Fences::AssumeNone;
-    let mut races = 0;
-    loop {
-        let done = transaction(conn, "write_instances", |conn| {
-            write_in_transaction(conn, batch, instances, fences)
-        });
-        match done {
-            // A unique violation is a fence that stands already, or one that came in between.
-            Err(error) if error.kind() == ErrorKind::UniqueViolation && races < FENCE_RACES_MAX => {
-                fences = Fences::ReadFirst;
-                races += 1;
-            }
+    for _ in 0..FENCE_RACES_MAX {
+        match transaction(conn, name, |conn| work(conn, fences)) {
+            Err(error) if error.kind() == ErrorKind::UniqueViolation => fences = Fences::ReadFirst,
             done => return done,
         }
     }
+    transaction(conn, name, |conn| work(conn, fences))
 }
 
 fn write_in_transaction(
@@ -436,7 +441,7 @@ pub fn delete(
     epoch: i64,
     effects: &[OutboxRow],
 ) -> Result<bool, DatabaseError> {
-    transaction(conn, "delete_instance", |conn| {
+    fence_transaction(conn, "delete_instance", |conn, _| {
         let now = conn.now();
         let text = uuid.text();
         raise_for_sweep(conn, &text, epoch, now, KeepWritten::Yes)?;
@@ -502,7 +507,7 @@ pub fn sweep(
     instances: &[(InstanceUuid, i64)],
 ) -> Result<(), DatabaseError> {
     for (uuid, epoch) in instances {
-        transaction(conn, "sweep_instance", |conn| {
+        fence_transaction(conn, "sweep_instance", |conn, _| {
             let now = conn.now();
             let text = uuid.text();
             let stale = raise_for_sweep(conn, &text, *epoch, now, KeepWritten::No)?;

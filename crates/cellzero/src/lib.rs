@@ -1,1 +1,66 @@
 //! Cellzero: boot instances into many cells, and lose none of them.
+//!
+//! A [`ControlPlane`] accepts boot requests into the API database, finds a host for each, creates
+//! it in the cell of that host, and buries it in cell0 where none fits, so that show, list and
+//! delete find every accepted instance by the same path.
+//!
+//! ```
+//! use cellzero::{BootRequest, ComputeNode, Config, ControlPlane, Flavor, ListQuery, RequestContext};
+//!
+//! # async fn example(directory: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+//! let plane = ControlPlane::open(Config::embedded(directory)).await?;
+//! let cell1 = plane.cells().create_embedded("cell1").await?;
+//! plane.hosts().report(cell1, &ComputeNode::new("host1", 8, 16_384, 200)).await?;
+//! plane.flavors().create(&Flavor::new("1", "m1.tiny", 1, 512, 1)).await?;
+//!
+//! let ctx = RequestContext::new("project", "user");
+//! let image = "70a599e0-31e7-49b7-b260-868f441e862b";
+//! let request = BootRequest::builder("web", "1", image).count(3).build()?;
+//! let accepted = plane.boot(&ctx, request).await?;
+//! plane.wait(&ctx, &accepted).await?;
+//! let instance = plane.show(&ctx, accepted[0]).await?;
+//! assert_eq!(instance.host.as_deref(), Some("host1"));
+//! let page = plane.list(&ctx, &ListQuery::default().limit(100)).await?;
+//! assert_eq!(page.instances.len(), 3);
+//! plane.delete(&ctx, accepted[0]).await?;
+//! plane.close().await?;
+//! # Ok(())
+//! # }
+//! # let directory = tempfile::tempdir().unwrap();
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example(directory.path())).unwrap();
+//! ```
+//!
+//! What an embedder owns is supplied by traits with a working default: the [`Scheduler`], the
+//! [`Dispatch`] to compute hosts, and the [`UuidSource`].
+
+mod admin;
+mod config;
+mod error;
+mod open;
+mod plane;
+mod worker;
+
+pub use admin::{Aggregates, CellsAdmin, Compute, Flavors, Hosts, KeyPairs, Quotas, ServerGroups};
+pub use config::Config;
+pub use error::{AdminError, CloseError, OpenError, ReadOnlyPlane, WaitError, Write};
+pub use plane::{ControlPlane, PlaneCounters};
+
+pub use cellzero_api_db::cell_mapping::mask_passwords;
+pub use cellzero_api_db::quota::QuotaLimits;
+pub use cellzero_api_db::{ApiDatabase, CellMapping};
+pub use cellzero_cell_db::CellDatabase;
+pub use cellzero_database::{
+    Backend, Counters, DatabaseError, DatabaseUrl, Deadline, Difference, Durability, ErrorKind,
+    Options, Schema, UrlError,
+};
+pub use cellzero_orchestrator::{
+    Accepted, Action, ActionError, BootError, BuildOperation, CreateCellError, DeleteError,
+    DestroyOperation, Dispatch, DispatchError, Dispatched, HostError, InProcessDispatch, NewCell,
+    OrchestratorOptions, RebootOperation, ReleaseOperation, ReportError, SettleError, Settled,
+    SystemUuids, UuidSource,
+};
+pub use cellzero_router::{CellError, Page, ReadError};
+pub use cellzero_scheduler::{
+    FilterSchedulerOptions, Scheduler, SchedulerError, SelectRequest, Selection,
+};
+pub use cellzero_types::*;

@@ -1,1 +1,180 @@
 //! The boot: accept, place, create in a cell or bury in cell0, decide, dispatch, delete.
+//!
+//! The API database is the only place where an instance's home is decided. Cells are written
+//! before the decision that makes the write visible, and swept after it. The steps, each one
+//! transaction in one database:
+//!
+//! | step | module | database | what it does |
+//! |---|---|---|---|
+//! | 1 accept | [`accept`] | API | checks quota; request specs, build requests, instance mappings without a cell, boot states with the first lease |
+//! | 2 lease | [`settle`] | API | takes a waiting group in a new epoch |
+//! | 3 place | [`place`] | API | the group's verdict, all claims, one intent for each instance |
+//! | 4 write | [`create`] | each target cell | raises fences and writes every instance whole; in cell0 with its fault |
+//! | 5 decide | [`decide`] | API | maps the instances to the cell and deletes their build requests |
+//! | 6 sweep | [`sweep`] | cells, API | erases what other intents left, finishes deletes |
+//! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
+//!
+//! This is the only crate that writes to two databases in one operation.
+
+pub mod accept;
+pub mod action;
+pub mod create;
+pub mod decide;
+pub mod delete;
+pub mod dispatch;
+pub mod place;
+pub mod report;
+pub mod settle;
+pub mod setup;
+pub mod sweep;
+
+pub use accept::{Accepted, BootError};
+pub use action::{Action, ActionError};
+pub use delete::DeleteError;
+pub use dispatch::{BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch, ReleaseOperation, RebootOperation};
+pub use report::{HostError, ReportError};
+pub use settle::{SettleError, Settled};
+pub use setup::{CreateCellError, NewCell};
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cellzero_api_db::ApiDatabase;
+use cellzero_api_db::quota::QuotaLimits;
+use cellzero_router::Router;
+use cellzero_scheduler::Scheduler;
+use uuid::Uuid;
+
+use settle::LeasedGroup;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct OrchestratorOptions {
+    /// How long a lease holds; then another orchestrator may take the group.
+    pub lease: Duration,
+    /// How often an instance is placed anew because its cell could not be written, before it is
+    /// buried with that reason.
+    pub placements_max: u32,
+    /// How long a group waits after an attempt that could not end; doubled with each, up to
+    /// [`Self::back_off_max`].
+    pub back_off: Duration,
+    /// The longest such wait.
+    pub back_off_max: Duration,
+    /// How long one step may take.
+    pub step_timeout: Duration,
+    /// The limits of a project that has none of its own.
+    pub quota: QuotaLimits,
+    /// The name of this process in faults and events.
+    pub host: String,
+}
+
+impl Default for OrchestratorOptions {
+    fn default() -> OrchestratorOptions {
+        OrchestratorOptions {
+            lease: Duration::from_secs(60),
+            placements_max: 3,
+            back_off: Duration::from_millis(500),
+            back_off_max: Duration::from_secs(60),
+            step_timeout: Duration::from_secs(30),
+            quota: QuotaLimits::default(),
+            host: "cellzero".to_owned(),
+        }
+    }
+}
+
+/// Where uuids come from, so that a run can be replayed.
+pub trait UuidSource: std::fmt::Debug + Send + Sync {
+    /// A new uuid of an instance: version 4, as clients expect.
+    fn instance(&self) -> Uuid;
+    /// A new uuid of a row of ours: version 7.
+    fn row(&self) -> Uuid;
+}
+
+/// The operating system's randomness and clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemUuids;
+
+impl UuidSource for SystemUuids {
+    fn instance(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+
+    fn row(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// Brings accepted requests to their homes.
+#[derive(Debug, Clone)]
+pub struct Orchestrator(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    api: ApiDatabase,
+    router: Router,
+    scheduler: Arc<dyn Scheduler>,
+    dispatch: Arc<dyn Dispatch>,
+    uuids: Arc<dyn UuidSource>,
+    options: OrchestratorOptions,
+    /// Whom leases name: this process.
+    owner: String,
+    /// Groups that this process has accepted and leased, whole: what spares their reading back.
+    accepted: Mutex<VecDeque<LeasedGroup>>,
+    wake: tokio::sync::Notify,
+    claim_conflicts: AtomicU64,
+}
+
+impl Orchestrator {
+    /// An orchestrator over this API database and the cells that `router` reaches.
+    pub fn new(
+        api: ApiDatabase,
+        router: Router,
+        scheduler: Arc<dyn Scheduler>,
+        dispatch: Arc<dyn Dispatch>,
+        uuids: Arc<dyn UuidSource>,
+        options: OrchestratorOptions,
+    ) -> Orchestrator {
+        let owner = uuids.row().to_string();
+        Orchestrator(Arc::new(Inner {
+            api,
+            router,
+            scheduler,
+            dispatch,
+            uuids,
+            options,
+            owner,
+            accepted: Mutex::default(),
+            wake: tokio::sync::Notify::new(),
+            claim_conflicts: AtomicU64::new(0),
+        }))
+    }
+
+    /// How often a claim found its host taken by a faster scheduler, since the start.
+    pub fn claim_conflicts(&self) -> u64 {
+        self.0.claim_conflicts.load(Ordering::Relaxed)
+    }
+
+    /// Ends when there is something to settle: a worker waits for it.
+    pub async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    fn api(&self) -> &ApiDatabase {
+        &self.0.api
+    }
+
+    fn step_deadline(&self) -> cellzero_database::Deadline {
+        cellzero_database::Deadline::after(self.0.options.step_timeout)
+    }
+
+    fn hand_over(&self, group: LeasedGroup) {
+        self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
+        self.0.wake.notify_one();
+    }
+
+    fn take_accepted(&self) -> Option<LeasedGroup> {
+        self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}

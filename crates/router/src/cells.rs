@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cellzero_api_db::{ApiDatabase, CellMapping, cell_mapping};
 use cellzero_cell_db::{CellConnection, CellDatabase};
 use cellzero_database::{
-    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options, UrlError,
+    Counters, DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options, UrlError,
 };
 use cellzero_types::{CellUuid, PlaneUuid};
 use tokio::sync::OnceCell;
@@ -223,6 +223,12 @@ impl Cells {
             plane: self.options.plane,
             checked: OnceCell::new(),
         }))
+    }
+
+    /// What each cell that was reached has counted.
+    pub fn counters(&self) -> Vec<(CellUuid, Counters)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(uuid, handle)| (*uuid, handle.database.counters())).collect()
     }
 
     /// Closes the connections to all cells, after the operations that run.

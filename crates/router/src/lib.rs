@@ -10,7 +10,7 @@ mod list;
 mod scatter;
 mod show;
 
-pub use cells::{CellError, CellHandle, Cells, CellsOptions};
+pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
 pub use list::Page;
 pub use scatter::{CellAnswer, Gathered, scatter_gather};
 

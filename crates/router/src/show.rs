@@ -150,7 +150,7 @@ impl Router {
         Ok(self.api.run("show_instance", deadline, look).await?)
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         uuid: InstanceUuid,
         cell: CellUuid,

@@ -7,6 +7,8 @@
 //! where enough is left, so that two schedulers at once never overcommit a host.
 
 mod filter_scheduler;
+mod stub;
+pub use stub::*;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
 

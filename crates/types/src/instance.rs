@@ -21,6 +21,11 @@ pub enum Home {
 }
 
 impl Home {
+    /// The home that an instance mapping with this cell names.
+    pub fn from_cell(cell: Option<CellUuid>) -> Home {
+        cell.map_or(Home::BuildRequest, Home::Cell)
+    }
+
     /// Whether the instance is buried in cell0.
     pub fn is_cell0(&self) -> bool {
         matches!(self, Home::Cell(cell) if cell.is_cell0())

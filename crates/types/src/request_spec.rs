@@ -14,6 +14,8 @@ use crate::ids::InstanceUuid;
 pub struct RequestSpec {
     /// The instance.
     pub instance_uuid: InstanceUuid,
+    /// The request that asked for it.
+    pub request_id: String,
     /// Its project.
     pub project_id: String,
     /// Its user.

@@ -1,0 +1,240 @@
+//! The plane: what an embedder holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cellzero_api_db::{ApiDatabase, build_request};
+use cellzero_database::{Counters, Deadline, Options};
+use cellzero_orchestrator::{
+    Accepted, ActionError, BootError, DeleteError, Orchestrator, SettleError, Settled,
+};
+use cellzero_router::{Page, ReadError, Router};
+use cellzero_types::{
+    BootRequest, CellUuid, Instance, InstanceAction, InstanceUuid, ListQuery, PlaneUuid,
+    RequestContext, Verdict,
+};
+
+use crate::worker::Worker;
+use crate::{CloseError, ReadOnlyPlane, WaitError, Write};
+
+/// How often [`ControlPlane::wait`] looks at most.
+const WAIT_STEP_MAX: Duration = Duration::from_millis(200);
+
+/// A control plane: one API database, cell0, and cells. Cheap to clone; all clones are one plane.
+#[derive(Debug, Clone)]
+pub struct ControlPlane(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) api: ApiDatabase,
+    pub(crate) router: Router,
+    pub(crate) writer: Option<Writer>,
+    pub(crate) worker: Option<Worker>,
+    pub(crate) options: Options,
+    pub(crate) admin_timeout: Duration,
+    pub(crate) base_dir: Option<PathBuf>,
+}
+
+/// What a plane has that may be written.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) plane: PlaneUuid,
+}
+
+/// What a plane has counted since it was opened.
+#[derive(Debug, Clone)]
+pub struct PlaneCounters {
+    /// Of the API database.
+    pub api: Counters,
+    /// Of each cell that was reached.
+    pub cells: Vec<(CellUuid, Counters)>,
+    /// How often a claim found its host taken by a faster scheduler.
+    pub claim_conflicts: u64,
+}
+
+impl ControlPlane {
+    pub(crate) fn new(inner: Inner) -> ControlPlane {
+        ControlPlane(Arc::new(inner))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn writer(&self) -> Result<&Writer, ReadOnlyPlane> {
+        self.0.writer.as_ref().ok_or(ReadOnlyPlane)
+    }
+
+    pub(crate) fn orchestrator(&self) -> Result<&Orchestrator, ReadOnlyPlane> {
+        Ok(&self.writer()?.orchestrator)
+    }
+
+    pub(crate) fn admin_deadline(&self) -> Deadline {
+        Deadline::after(self.0.admin_timeout)
+    }
+
+    /// Accepts a boot request. From its return on no instance of it is lost: each reaches a live
+    /// cell or cell0, or is deleted by its user. It does not wait for that; [`wait`](Self::wait),
+    /// [`settle`](Self::settle) or the worker do.
+    ///
+    /// One commit. A dropped future leaves the request accepted whole, or not at all.
+    ///
+    /// # Errors
+    /// [`BootError`]: what is wrong with the request, a quota, or the API database. Nothing is
+    /// stored then.
+    pub async fn boot(
+        &self,
+        ctx: &RequestContext,
+        request: BootRequest,
+    ) -> Result<Accepted, Write<BootError>> {
+        self.orchestrator()?.accept(ctx, request).await.map_err(Write::Failed)
+    }
+
+    /// Drives everything that is due to its end: boots, deletes and effects.
+    ///
+    /// # Errors
+    /// [`SettleError`] where the API database fails; what is accepted stays accepted.
+    pub async fn settle(&self) -> Result<Settled, Write<SettleError>> {
+        self.orchestrator()?.settle().await.map_err(Write::Failed)
+    }
+
+    /// Drives one accepted request to its home: three commits more, in the API database, in its
+    /// cells, and in the API database again.
+    ///
+    /// # Errors
+    /// [`SettleError`] where the API database fails; what is accepted stays accepted.
+    pub async fn settle_accepted(
+        &self,
+        accepted: &Accepted,
+    ) -> Result<Settled, Write<SettleError>> {
+        self.orchestrator()?.settle_group(accepted.group).await.map_err(Write::Failed)
+    }
+
+    /// Waits until every instance of a request has its home, or is deleted. A worker must run here
+    /// or in another process.
+    ///
+    /// # Errors
+    /// [`WaitError::TimedOut`] after the context's time; the instances stay accepted.
+    pub async fn wait(&self, ctx: &RequestContext, accepted: &Accepted) -> Result<(), WaitError> {
+        let deadline = Deadline::after(ctx.timeout);
+        let mut step = Duration::from_millis(2);
+        loop {
+            let uuids = accepted.instances.clone();
+            let mut waiting = 0;
+            for chunk in uuids.chunks(cellzero_api_db::ROWS_MAX) {
+                let chunk = chunk.to_vec();
+                let count = move |conn: &mut _| build_request::count(conn, &chunk);
+                waiting += self.0.api.run("wait", deadline, count).await?;
+            }
+            if waiting == 0 {
+                return Ok(());
+            }
+            if deadline.remaining() < step {
+                let waiting = usize::try_from(waiting).unwrap_or(0);
+                return Err(WaitError::TimedOut { waiting, all: accepted.instances.len() });
+            }
+            tokio::time::sleep(step).await;
+            step = (step * 2).min(WAIT_STEP_MAX);
+        }
+    }
+
+    /// One instance, whole, wherever it lives. Two databases deep: eight statements at most.
+    ///
+    /// # Errors
+    /// [`ReadError`]: not found (also for another project's), or its cell does not answer.
+    pub async fn show(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Instance, ReadError> {
+        self.0.router.show(ctx, uuid).await
+    }
+
+    /// What was done to an instance, oldest first.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    pub async fn actions(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Vec<InstanceAction>, ReadError> {
+        self.0.router.actions(ctx, uuid).await
+    }
+
+    /// Why an instance is buried, as data; for admins, since it may name hosts.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); to one who is not an admin nothing exists.
+    pub async fn verdict(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<Verdict>, ReadError> {
+        self.0.router.verdict(ctx, uuid).await
+    }
+
+    /// A page of the instances that `ctx` may see, over build requests, cell0 and all cells, in one
+    /// total order. A cell that does not answer is named in the page.
+    ///
+    /// # Errors
+    /// [`ReadError`]: a marker that does not exist, or the API database.
+    pub async fn list(&self, ctx: &RequestContext, query: &ListQuery) -> Result<Page, ReadError> {
+        self.0.router.list(ctx, query).await
+    }
+
+    /// Deletes an instance, wherever it lives. Where its cell does not answer, the delete is
+    /// decided and ends when the cell is back.
+    ///
+    /// # Errors
+    /// [`DeleteError`]: not found (also for another project's), or the API database.
+    pub async fn delete(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<(), Write<DeleteError>> {
+        self.orchestrator()?.delete(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// Reboots an instance. A buried one allows no action but delete.
+    ///
+    /// # Errors
+    /// [`ActionError::InstanceInvalidState`] unless it is ACTIVE with no task, in a live cell.
+    pub async fn reboot(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<(), Write<ActionError>> {
+        self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// What was counted since the plane was opened: statements, commits and repeats by database,
+    /// and claim conflicts.
+    pub fn counters(&self) -> PlaneCounters {
+        let cells = self.0.router.cells().counters();
+        let claim_conflicts =
+            self.0.writer.as_ref().map_or(0, |writer| writer.orchestrator.claim_conflicts());
+        PlaneCounters { api: self.0.api.counters(), cells, claim_conflicts }
+    }
+
+    /// Ends the worker after what it does now, hands leases back so that another process can go on
+    /// at once, and closes all connections after the operations that run. Boots that were accepted
+    /// stay accepted; operations that begin later fail.
+    ///
+    /// # Errors
+    /// [`CloseError`] where leases could not be handed back. All is closed nevertheless.
+    pub async fn close(&self) -> Result<(), CloseError> {
+        if let Some(worker) = &self.0.worker {
+            worker.stop().await;
+        }
+        let released = match &self.0.writer {
+            Some(writer) => writer.orchestrator.release_leases(self.admin_deadline()).await,
+            None => Ok(0),
+        };
+        self.0.router.cells().close().await;
+        self.0.api.close().await;
+        released.map(|_| ()).map_err(CloseError)
+    }
+}

@@ -1,0 +1,4 @@
+//! The whole plane, on each of the three backends.
+
+mod boot;
+mod support;

@@ -1,0 +1,382 @@
+//! One database: a pool of connections, and the door to them.
+//!
+//! [`Database::run`] is the only way to a connection. It gives the closure a thread that may
+//! block and the caller an answer by the deadline, whatever the database does. The one rule: a
+//! connection goes back to the pool only when nothing casts doubt on it.
+
+use crate::backend::Backend;
+use crate::connect::connect;
+use crate::connection::Connection;
+use crate::database_url::DatabaseUrl;
+use crate::deadline::Deadline;
+use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
+use crate::tally::{Counters, Tally, count};
+use diesel_migrations::EmbeddedMigrations;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout_at;
+
+/// How long after its deadline a caller may still wait, so that an operation that ends at the
+/// deadline can say so itself.
+const ANSWER_GRACE: Duration = Duration::from_millis(40);
+
+/// How long a probe of a doubtful or long idle connection may take.
+const PROBE_MAX: Duration = Duration::from_secs(1);
+
+/// A schema that databases can have, as a type, so that a query for one does not compile on a
+/// connection to another.
+pub trait SchemaKind: Send + Sync + 'static {
+    /// Its name in the database, at most 16 characters: `api` or `cell`.
+    const NAME: &'static str;
+    /// The version of the schema that this binary's migrations make, which is also the version
+    /// of this binary where schemas and binaries are compared.
+    const SCHEMA_VERSION: i64;
+    /// The oldest binary that can use a database of [`Self::SCHEMA_VERSION`].
+    const OLDEST_VERSION: i64;
+
+    /// The migrations that make it on this backend.
+    fn migrations(backend: Backend) -> EmbeddedMigrations;
+}
+
+/// How sure a commit is to survive. It sets what this crate decides; a server has settings of
+/// its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// What was committed survives a power cut (SQLite: `synchronous=FULL`).
+    #[default]
+    Full,
+    /// What was committed survives a crash of the process, and a power cut may take the last
+    /// commits, without damage to the rest (SQLite: `synchronous=NORMAL`).
+    Normal,
+}
+
+/// How a [`Database`] is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many connections may be open at once; at least 1 is taken.
+    pub connections_max: u32,
+    /// Refuse writes, with [`ErrorKind::ReadOnly`], and leave a SQLite file as it is.
+    pub read_only: bool,
+    /// How sure a commit is to survive.
+    pub durability: Durability,
+    /// Create a SQLite file that does not exist, and the last directory of its path.
+    pub create: bool,
+    /// The longest wait for one connection to open, also when the deadline is later.
+    pub connect_timeout_max: Duration,
+    /// The longest time that a server works on one statement. It is for what a client gave up;
+    /// a deadline beyond it is of no use.
+    pub statement_timeout_max: Duration,
+    /// A connection that was idle for longer is asked for a sign of life before it is used.
+    pub idle_probe_after: Duration,
+    /// How many connections are kept open while nobody uses them.
+    pub idle_max: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            connections_max: 8,
+            read_only: false,
+            durability: Durability::Full,
+            create: true,
+            connect_timeout_max: Duration::from_secs(10),
+            statement_timeout_max: Duration::from_secs(60),
+            idle_probe_after: Duration::from_secs(30),
+            idle_max: 8,
+        }
+    }
+}
+
+/// A database of schema `K`. A clone is another handle to the same pool.
+///
+/// Each connection to a server costs about four file descriptors.
+pub struct Database<K> {
+    pool: Arc<Pool<K>>,
+}
+
+struct Pool<K> {
+    url: DatabaseUrl,
+    /// The URL with its password masked, as errors name it.
+    label: Arc<str>,
+    options: Options,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle<K>>>,
+    closed: AtomicBool,
+    tally: Arc<Tally>,
+}
+
+struct Idle<K> {
+    connection: Connection<K>,
+    since: Instant,
+}
+
+impl<K> Clone for Database<K> {
+    fn clone(&self) -> Database<K> {
+        Database { pool: Arc::clone(&self.pool) }
+    }
+}
+
+impl<K> std::fmt::Debug for Database<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("url", &self.pool.url).finish_non_exhaustive()
+    }
+}
+
+impl<K: SchemaKind> Database<K> {
+    /// A handle to the database at `url`. Nothing is opened before the first operation.
+    pub fn new(url: DatabaseUrl, options: Options) -> Database<K> {
+        let permits = connections_max(&options) as usize;
+        Database {
+            pool: Arc::new(Pool {
+                label: Arc::from(url.to_string()),
+                url,
+                options,
+                permits: Arc::new(Semaphore::new(permits)),
+                idle: Mutex::new(Vec::new()),
+                closed: AtomicBool::new(false),
+                tally: Arc::default(),
+            }),
+        }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.pool.url
+    }
+
+    /// The kind of database.
+    pub fn backend(&self) -> Backend {
+        self.pool.url.backend()
+    }
+
+    /// What was asked of it so far.
+    pub fn counters(&self) -> Counters {
+        self.pool.tally.snapshot()
+    }
+
+    /// Runs one operation on a connection and returns by the deadline, 50 ms later at most.
+    ///
+    /// The closure runs on a thread that may block. When the returned future is dropped before
+    /// the operation has begun, nothing happens; afterwards the operation runs to its end, which
+    /// its deadline bounds. `name` names it in errors.
+    ///
+    /// # Errors
+    /// Those of `work`, and before it begins: [`ErrorKind::PoolExhausted`],
+    /// [`ErrorKind::Closed`], or why no connection could be made.
+    /// [`ErrorKind::DeadlineExceeded`] when `work` did not end in time, and
+    /// [`ErrorKind::CommitUnknown`] in place of it when a transaction of it had begun to commit.
+    /// A SQLite statement cannot be interrupted, so there `work` may go on for a while; it
+    /// commits no further transaction.
+    ///
+    /// # Panics
+    /// When `work` panics. Its transaction is rolled back.
+    pub async fn run<T, E>(
+        &self,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut Connection<K>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        let place = Place { database: Arc::clone(&self.pool.label), operation: name, deadline };
+        let permit = self.pool.permit(&place).await?;
+        let (answer, answered) = oneshot::channel();
+        let commit_begun = Arc::new(AtomicBool::new(false));
+        let job = {
+            let (pool, place, commit_begun) =
+                (Arc::clone(&self.pool), place.clone(), Arc::clone(&commit_begun));
+            tokio::task::spawn_blocking(move || {
+                pool.operate(permit, place, commit_begun, work, answer);
+            })
+        };
+        let patience = (deadline.instant() + ANSWER_GRACE).into();
+        match timeout_at(patience, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_dropped)) => match job.await {
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                _ => {
+                    let message = "the runtime was shut down before the operation began";
+                    Err(DatabaseError::new(ErrorKind::Closed, message).at(&place).into())
+                }
+            },
+            Err(_elapsed) => Err(late(&commit_begun).at(&place).into()),
+        }
+    }
+
+    /// Waits for the operations that run, refuses new ones, and closes the connections with the
+    /// protocol's goodbye. A second call does nothing.
+    pub async fn close(&self) {
+        self.pool.closed.store(true, Ordering::SeqCst);
+        let all = connections_max(&self.pool.options);
+        // All permits together mean that no operation runs. It fails only for a closed
+        // semaphore, and then another call has closed it.
+        let Ok(permits) = Arc::clone(&self.pool.permits).acquire_many_owned(all).await else {
+            return;
+        };
+        self.pool.permits.close();
+        let pool = Arc::clone(&self.pool);
+        let closing = tokio::task::spawn_blocking(move || {
+            pool.close_idle();
+            drop(permits);
+        });
+        if let Err(error) = closing.await {
+            tracing::warn!(%error, "closing the connections of a database failed");
+        }
+    }
+}
+
+/// How many permits there are. The limit keeps within what a semaphore counts.
+fn connections_max(options: &Options) -> u32 {
+    options.connections_max.clamp(1, 10_000)
+}
+
+/// The error for an operation that has not answered.
+fn late(commit_begun: &AtomicBool) -> DatabaseError {
+    if commit_begun.load(Ordering::SeqCst) {
+        let message = "the deadline passed while the operation committed; it may have or not";
+        DatabaseError::new(ErrorKind::CommitUnknown, message)
+    } else {
+        let message = "the operation did not end by its deadline; nothing was committed";
+        DatabaseError::new(ErrorKind::DeadlineExceeded, message)
+    }
+}
+
+impl<K: SchemaKind> Pool<K> {
+    /// Waits for the right to use a connection.
+    async fn permit(&self, place: &Place) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        let closed = || DatabaseError::new(ErrorKind::Closed, "the database was closed").at(place);
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(closed());
+        }
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        match timeout_at(place.deadline.instant().into(), waiting).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(closed()),
+            Err(_elapsed) => {
+                let message = format!(
+                    "all {} connections (connections_max) stayed in use until the deadline",
+                    connections_max(&self.options)
+                );
+                Err(DatabaseError::new(ErrorKind::PoolExhausted, message).at(place))
+            }
+        }
+    }
+
+    /// The whole operation, on a thread that may block.
+    fn operate<T, E: From<DatabaseError>>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        place: Place,
+        commit_begun: Arc<AtomicBool>,
+        work: impl FnOnce(&mut Connection<K>) -> Result<T, E>,
+        answer: oneshot::Sender<Result<T, E>>,
+    ) {
+        let deadline = place.deadline;
+        let _place = PlaceGuard::enter(place);
+        let mut connection = match self.check_out(deadline, commit_begun) {
+            Ok(connection) => connection,
+            Err(error) => {
+                drop(permit);
+                // Nobody may be waiting any more, and then nobody needs the answer.
+                let _ = answer.send(Err(error.into()));
+                return;
+            }
+        };
+        let result = work(&mut connection);
+        if connection.is_broken() || connection.depth > 0 {
+            // The answer first: letting go of a connection is not the caller's time.
+            let _ = answer.send(result);
+            self.let_go(connection);
+        } else if connection.is_retired() {
+            let _ = answer.send(result);
+            connection.close();
+        } else if connection.is_suspect() {
+            let _ = answer.send(result);
+            match connection.probe(Deadline::after(PROBE_MAX)) {
+                Ok(()) => self.check_in(connection),
+                Err(_) => self.let_go(connection),
+            }
+        } else {
+            // Back in the pool before the caller goes on, so that it finds this one again.
+            self.check_in(connection);
+            drop(permit);
+            let _ = answer.send(result);
+        }
+    }
+
+    /// A connection that is fit for use: the one that was used last, or a new one.
+    fn check_out(
+        &self,
+        deadline: Deadline,
+        commit_begun: Arc<AtomicBool>,
+    ) -> Result<Connection<K>, DatabaseError> {
+        if deadline.has_passed() {
+            let message = "the deadline passed before the operation began";
+            return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
+        }
+        let mut connection = match self.take_idle(deadline) {
+            Some(connection) => connection,
+            None => connect(&self.url, &self.options, deadline, &self.tally)?,
+        };
+        connection.begin_operation(deadline, commit_begun)?;
+        Ok(connection)
+    }
+
+    fn take_idle(&self, deadline: Deadline) -> Option<Connection<K>> {
+        loop {
+            let Idle { mut connection, since } = self.lock_idle().pop()?;
+            if !connection.needs_probe(since.elapsed(), self.options.idle_probe_after) {
+                return Some(connection);
+            }
+            match connection.probe(deadline.earlier(Deadline::after(PROBE_MAX))) {
+                Ok(()) => return Some(connection),
+                Err(error) => {
+                    tracing::debug!(%error, "an idle connection did not answer");
+                    self.let_go(connection);
+                }
+            }
+        }
+    }
+
+    fn check_in(&self, connection: Connection<K>) {
+        let surplus = {
+            let mut idle = self.lock_idle();
+            if idle.len() < self.options.idle_max as usize {
+                idle.push(Idle { connection, since: Instant::now() });
+                None
+            } else {
+                Some(connection)
+            }
+        };
+        if let Some(connection) = surplus {
+            connection.close();
+        }
+    }
+
+    /// Closes a connection that broke. When the server ended it (a restart, a fail-over), the
+    /// idle ones are closed as well, since they have likely gone the same way.
+    fn let_go(&self, connection: Connection<K>) {
+        count(&self.tally.connections_broken);
+        let lost = connection.is_lost();
+        connection.close();
+        if lost {
+            self.close_idle();
+        }
+    }
+
+    fn close_idle(&self) {
+        let idle = std::mem::take(&mut *self.lock_idle());
+        for Idle { connection, .. } in idle {
+            connection.close();
+        }
+    }
+
+    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<K>>> {
+        // A panic cannot leave the list half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,48 @@
+//! Reach one database by URL: connection, pool, deadline, transaction and retry, migrations,
+//! fingerprint, identity.
+//!
+//! A [`DatabaseUrl`] says where a database is and [`Database`] is the door to it: every use is
+//! one closure in [`Database::run`], which ends by a [`Deadline`]. Inside it, queries are ordinary
+//! synchronous Diesel on [`Connection::sql`], written once for SQLite, PostgreSQL and MariaDB,
+//! and writes stand in a [`transaction`]. What goes wrong is a [`DatabaseError`] with an
+//! [`ErrorKind`].
+//!
+//! This crate knows no table but `database_identity`.
+//!
+//! Features: `postgres` and `mysql`, both on by default, bring the drivers of the two servers.
+//! Without one, everything compiles the same and a URL of that server is an error when it is
+//! opened. SQLite is always there: the expected schema is made with it.
+
+// What the two servers share has no user in a build without either.
+#![cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, unused_imports))]
+
+#[cfg(not(all(feature = "postgres", feature = "mysql")))]
+mod absent;
+mod any;
+mod backend;
+mod connect;
+mod connection;
+mod database;
+mod database_url;
+mod deadline;
+mod error;
+mod identity;
+mod migrate;
+mod net;
+mod schema;
+mod tally;
+mod transaction;
+
+pub use any::*;
+pub use backend::Backend;
+pub use connection::Connection;
+pub use database::{Database, Durability, Options, SchemaKind};
+pub use database_url::{DatabaseUrl, UrlError};
+pub use deadline::{DEADLINE_AHEAD_MAX, Deadline};
+pub use diesel_migrations::EmbeddedMigrations;
+pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
+pub use identity::{Expected, Identity};
+pub use net::{MysqlNet, Net, PgNet};
+pub use schema::{Column, ColumnKind, Difference, Schema, Table};
+pub use tally::Counters;
+pub use transaction::{TRANSACTION_ATTEMPTS_MAX, savepoint, transaction};

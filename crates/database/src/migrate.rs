@@ -1,0 +1,152 @@
+//! The migration runner: one for every kind of schema and every backend.
+//!
+//! Two that run at once take turns: by a lock of the server's on PostgreSQL and MariaDB, and by
+//! one transaction round everything on SQLite. Whoever comes second finds nothing left to do.
+
+use crate::any::AnyConnection;
+use crate::backend::Backend;
+use crate::connection::Connection;
+use crate::database::{Database, SchemaKind};
+use crate::deadline::Deadline;
+use crate::error::{DatabaseError, ErrorKind, classify_text};
+use crate::identity::{check_kind, find_row, record_version};
+use crate::schema::has_table;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Nullable, Text};
+use diesel_migrations::MigrationHarness;
+
+/// The name of the lock on both servers. It is one for each database; on MariaDB the database's
+/// name is added, since locks are shared by all databases of a server there.
+const LOCK_NAME: &str = "cellzero_migrate";
+
+/// The number of the lock on PostgreSQL: "cellzero" in ASCII.
+const LOCK_NUMBER: i64 = 0x6365_6c6c_7a65_726f;
+
+impl<K: SchemaKind> Database<K> {
+    /// Brings the schema to this binary's version and records it. What is there already stays;
+    /// a database that a newer binary has migrated is left as it is.
+    ///
+    /// The deadline covers all of it, and the server's own time-out of statements is set to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Migration`] when a migration fails; run it again once the cause is gone.
+    /// [`ErrorKind::WrongIdentity`] for a database of another kind, before anything is changed.
+    /// [`ErrorKind::DeadlineExceeded`] when another process migrates until the deadline. Else
+    /// those of [`Database::run`].
+    pub async fn migrate(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.run("migrate", deadline, |conn| match conn.backend() {
+            Backend::Sqlite => migrate_in_one_transaction(conn),
+            Backend::Postgres | Backend::Mysql => migrate_on_server(conn),
+        })
+        .await
+    }
+}
+
+/// A row with one number, by the name `value`.
+#[derive(QueryableByName)]
+struct Value {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    value: Option<i64>,
+}
+
+fn migrate_on_server<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    // This connection is not used again, so its changed time-out and its lock end with it,
+    // whatever happens in between.
+    let result = extend_statement_timeout(conn)
+        .and_then(|()| lock(conn))
+        .and_then(|()| migrate_locked(conn));
+    conn.retire();
+    result
+}
+
+/// Diesel's own transaction manager, because the runner opens savepoints through it.
+fn migrate_in_one_transaction<K: SchemaKind>(
+    conn: &mut Connection<K>,
+) -> Result<(), DatabaseError> {
+    let AnyConnection::Sqlite(sqlite) = conn.sql() else { return Ok(()) };
+    AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
+    let result = migrate_locked(conn);
+    let AnyConnection::Sqlite(sqlite) = conn.sql() else { return result };
+    if result.is_ok() {
+        AnsiTransactionManager::commit_transaction(sqlite)?;
+    } else if let Err(error) = AnsiTransactionManager::rollback_transaction(sqlite) {
+        // It never hides the first error. Without the connection SQLite rolls back by itself.
+        tracing::debug!(%error, "a failed migration could not be rolled back");
+        conn.give_up();
+    }
+    result
+}
+
+/// A migration may take longer than any other statement, but not longer than the deadline.
+fn extend_statement_timeout<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    let milliseconds = conn.deadline().remaining_milliseconds().max(1);
+    let seconds = milliseconds.div_ceil(1000);
+    let statement = match conn.backend() {
+        Backend::Sqlite => return Ok(()),
+        Backend::Postgres => format!("SET statement_timeout = {milliseconds}"),
+        Backend::Mysql => format!(
+            "SET SESSION lock_wait_timeout = {seconds} /*M! , max_statement_time = {seconds} */"
+        ),
+    };
+    Ok(conn.control(&statement)?)
+}
+
+fn lock<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    let seconds = conn.deadline().remaining().as_secs_f64();
+    let got = match conn.sql() {
+        AnyConnection::Sqlite(_) => return Ok(()),
+        AnyConnection::Postgres(net) => {
+            // It waits until it gets the lock or the statement's time is up.
+            diesel::sql_query("SELECT 1::bigint AS value FROM (SELECT pg_advisory_lock($1)) AS l")
+                .bind::<BigInt, _>(LOCK_NUMBER)
+                .get_result::<Value>(net)?
+                .value
+        }
+        AnyConnection::Mysql(net) => {
+            diesel::sql_query("SELECT GET_LOCK(CONCAT(?, '.', SHA1(DATABASE())), ?) AS value")
+                .bind::<Text, _>(LOCK_NAME)
+                .bind::<Double, _>(seconds)
+                .get_result::<Value>(net)?
+                .value
+        }
+    };
+    if got == Some(1) {
+        return Ok(());
+    }
+    let message = "another process was migrating the database until the deadline";
+    Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message))
+}
+
+fn migrate_locked<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    // A URL that leads to another kind of database has to be found before its tables are mixed.
+    if has_table(conn, "database_identity")?
+        && let Some(row) = find_row(conn)?
+    {
+        check_kind::<K>(&row)?;
+    }
+    let migrations = K::migrations(conn.backend());
+    let ran = match conn.sql() {
+        AnyConnection::Sqlite(sqlite) => sqlite.run_pending_migrations(migrations).map(drop),
+        AnyConnection::Postgres(net) => net.run_pending_migrations(migrations).map(drop),
+        AnyConnection::Mysql(net) => net.run_pending_migrations(migrations).map(drop),
+    };
+    ran.map_err(|error| migration_failed(conn, error))?;
+    let now = conn.now();
+    record_version(conn, now)
+}
+
+/// What the runner's error means. Its type is private and keeps the database's own error in its
+/// text alone.
+fn migration_failed<K>(
+    conn: &Connection<K>,
+    error: Box<dyn std::error::Error + Send + Sync>,
+) -> DatabaseError {
+    let kind = match classify_text(&error.to_string()) {
+        _ if conn.is_broken() && conn.deadline().has_passed() => ErrorKind::DeadlineExceeded,
+        _ if conn.is_broken() => ErrorKind::ConnectionLost,
+        ErrorKind::Rejected => ErrorKind::Migration,
+        kind => kind,
+    };
+    DatabaseError::because(kind, error)
+}

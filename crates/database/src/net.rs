@@ -1,0 +1,428 @@
+//! Diesel's synchronous connection over a pure-Rust network driver, with a deadline.
+//!
+//! Each connection owns a current-thread runtime that only the thread of the running operation
+//! polls; a hand-over to another thread would cost two context switches a statement. The one
+//! rule: whoever cannot be sure that the protocol stands between two messages gives the
+//! connection up. It holds no pool and opens nothing; see [`connect`](crate::connect).
+
+use crate::backend::Backend;
+use crate::deadline::Deadline;
+use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
+use crate::tally::{Tally, count};
+use diesel::connection::{
+    AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
+    LoadConnection, MultiConnectionHelper, SimpleConnection,
+};
+use diesel::expression::QueryMetadata;
+use diesel::mysql::Mysql;
+use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
+use diesel::query_builder::{Query, QueryFragment, QueryId};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel_async::{AsyncConnection, AsyncConnectionCore};
+use futures_util::TryStreamExt;
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::time::timeout_at;
+
+#[cfg(not(feature = "mysql"))]
+type MysqlDriver = crate::absent::Absent<Mysql>;
+#[cfg(feature = "mysql")]
+type MysqlDriver = diesel_async::AsyncMysqlConnection;
+#[cfg(not(feature = "postgres"))]
+type PgDriver = crate::absent::Absent<Pg>;
+#[cfg(feature = "postgres")]
+type PgDriver = diesel_async::AsyncPgConnection;
+
+/// A connection to PostgreSQL. Without the feature `postgres` there can be none.
+pub type PgNet = Net<PgDriver>;
+/// A connection to MariaDB or MySQL. Without the feature `mysql` there can be none.
+pub type MysqlNet = Net<MysqlDriver>;
+
+/// How long a closing connection may take to say goodbye.
+const GOODBYE_MAX: Duration = Duration::from_millis(100);
+
+/// A connection of driver `C` as Diesel's synchronous [`Connection`].
+///
+/// It may be used only on a thread that may block, which is where
+/// [`Database::run`](crate::Database::run) puts it.
+pub struct Net<C: AsyncConnection> {
+    /// `None` once the connection was given up.
+    driver: Option<Box<Driver<C>>>,
+    health: Health,
+    /// State of Diesel's own transactions; only the migration runner uses those.
+    transactions: AnsiTransactionManager,
+    tally: Arc<Tally>,
+}
+
+/// The driver and the runtime that it lives on.
+struct Driver<C> {
+    connection: C,
+    runtime: Runtime,
+}
+
+/// What is known of the connection's state. Apart from the driver, so that it can be changed
+/// while rows still borrow that.
+struct Health {
+    backend: Backend,
+    deadline: Deadline,
+    /// The protocol's state is unknown; it may never be used again.
+    broken: bool,
+    /// The server or the network ended it, so the others of the pool may be gone as well.
+    lost: bool,
+    /// An error came that may be the connection's own; it is probed before it is pooled.
+    suspect: bool,
+    /// A transaction of [`transaction`](crate::transaction) is open.
+    in_transaction: bool,
+    /// Why the open transaction cannot be committed any more.
+    doomed: Option<ErrorKind>,
+}
+
+impl<C: AsyncConnection> Net<C> {
+    /// Takes over a connection that was made on `runtime`.
+    pub(crate) fn new(
+        connection: C,
+        runtime: Runtime,
+        backend: Backend,
+        deadline: Deadline,
+        tally: Arc<Tally>,
+    ) -> Net<C> {
+        Net {
+            driver: Some(Box::new(Driver { connection, runtime })),
+            health: Health {
+                backend,
+                deadline,
+                broken: false,
+                lost: false,
+                suspect: false,
+                in_transaction: false,
+                doomed: None,
+            },
+            transactions: AnsiTransactionManager::default(),
+            tally,
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
+        self.health.deadline = deadline;
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.health.broken
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.health.lost
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.health.suspect
+    }
+
+    pub(crate) fn mark_broken(&mut self) {
+        self.health.broken = true;
+    }
+
+    /// A probe answered, so the error that cast suspicion was a statement's own.
+    pub(crate) fn clear_suspicion(&mut self) {
+        self.health.suspect = false;
+    }
+
+    /// Why the transaction may not be committed: a statement in it failed. PostgreSQL would
+    /// answer a `COMMIT` with success then, and roll back; the others are held to the same.
+    pub(crate) fn doomed(&self) -> Option<ErrorKind> {
+        self.health.doomed
+    }
+
+    /// `BEGIN` was answered.
+    pub(crate) fn transaction_began(&mut self) {
+        self.health.in_transaction = true;
+        self.health.doomed = None;
+    }
+
+    /// `COMMIT` or `ROLLBACK` was answered.
+    pub(crate) fn transaction_ended(&mut self) {
+        self.health.in_transaction = false;
+        self.health.doomed = None;
+    }
+
+    /// `ROLLBACK TO SAVEPOINT` was answered: what failed inside it no longer counts. On MariaDB
+    /// a deadlock ends the whole transaction, and then that statement has failed.
+    pub(crate) fn savepoint_restored(&mut self) {
+        self.health.doomed = None;
+    }
+
+    /// Sends a statement that is not counted: transaction control, set-up, probes.
+    pub(crate) fn control(&mut self, sql: &str) -> QueryResult<()> {
+        let Net { driver, health, .. } = self;
+        let Some(driver) = health.usable(driver) else {
+            // Diesel's transaction manager keeps the first error when it sees this one.
+            return Err(diesel::result::Error::BrokenTransactionManager);
+        };
+        let Driver { connection, runtime } = driver;
+        health.drive(runtime, connection.batch_execute(sql))
+    }
+
+    /// Runs queries that are not counted: probes, and questions about the connection itself.
+    pub(crate) fn uncounted<T>(&mut self, ask: impl FnOnce(&mut Net<C>) -> T) -> T {
+        let unused = Arc::new(Tally::default());
+        let tally = std::mem::replace(&mut self.tally, unused);
+        let answer = ask(self);
+        self.tally = tally;
+        answer
+    }
+
+    /// Closes the connection with the protocol's goodbye; MariaDB counts an aborted client else.
+    pub(crate) fn close(mut self) {
+        let Some(driver) = self.driver.take() else { return };
+        let Driver { connection, runtime } = *driver;
+        if !self.health.broken {
+            let inside = runtime.enter();
+            // The driver's drop hands its goodbye to the runtime that is entered.
+            drop(connection);
+            drop(inside);
+            runtime.block_on(async {
+                let patience = Deadline::after(GOODBYE_MAX);
+                let metrics = tokio::runtime::Handle::current().metrics();
+                while metrics.num_alive_tasks() > 0 && !patience.has_passed() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+        } else {
+            drop_inside(connection, &runtime);
+        }
+        runtime.shutdown_background();
+    }
+}
+
+/// Drops a driver while its own runtime is entered. The MySQL driver spawns its goodbye on
+/// whatever runtime it finds, and the caller's must not get it.
+fn drop_inside<C>(connection: C, runtime: &Runtime) {
+    let _inside = runtime.enter();
+    drop(connection);
+}
+
+impl<C: AsyncConnection> Drop for Net<C> {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            let Driver { connection, runtime } = *driver;
+            drop_inside(connection, &runtime);
+            // A plain drop would wait for the runtime, and panics inside async code.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Health {
+    /// The driver, unless it was given up; then it is dropped here, which closes the socket.
+    fn usable<'driver, C>(
+        &self,
+        driver: &'driver mut Option<Box<Driver<C>>>,
+    ) -> Option<&'driver mut Driver<C>> {
+        if self.broken
+            && let Some(driver) = driver.take()
+        {
+            let Driver { connection, runtime } = *driver;
+            drop_inside(connection, &runtime);
+            runtime.shutdown_background();
+        }
+        driver.as_deref_mut()
+    }
+
+    /// Refuses a statement that would run outside the transaction it was meant for.
+    fn check_doom(&self) -> QueryResult<()> {
+        match (self.backend, self.doomed) {
+            (Backend::Mysql, Some(ErrorKind::Conflict)) => Err(Failure::RolledBack.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Polls one exchange with the server to its end or to the deadline, and learns from an error.
+    fn drive<T>(
+        &mut self,
+        runtime: &Runtime,
+        exchange: impl Future<Output = QueryResult<T>>,
+    ) -> QueryResult<T> {
+        if self.deadline.has_passed() {
+            // Nothing was sent, so the connection stays well.
+            return Err(Failure::DeadlineExceeded.into());
+        }
+        let deadline = self.deadline.instant().into();
+        // The timer has to be made inside the runtime that drives it.
+        match runtime.block_on(async { timeout_at(deadline, exchange).await }) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                self.learn(&error);
+                Err(error)
+            }
+            Err(_elapsed) => {
+                self.broken = true;
+                Err(Failure::DeadlineExceeded.into())
+            }
+        }
+    }
+
+    fn learn(&mut self, error: &diesel::result::Error) {
+        let kind = classify(error);
+        if kind == ErrorKind::ConnectionLost {
+            self.broken = true;
+            self.lost = true;
+        } else if !is_plainly_the_statements_own(kind) {
+            self.suspect = true;
+        }
+        // A conflict counts most, since MariaDB has then rolled everything back by itself.
+        if self.in_transaction && (self.doomed.is_none() || kind == ErrorKind::Conflict) {
+            self.doomed = Some(kind);
+        }
+    }
+}
+
+impl<C: AsyncConnection> SimpleConnection for Net<C> {
+    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        if !is_transaction_control(query) {
+            self.health.check_doom()?;
+            count(&self.tally.statements);
+        }
+        self.control(query)
+    }
+}
+
+/// Whether Diesel's transaction manager sent this.
+fn is_transaction_control(sql: &str) -> bool {
+    ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"].iter().any(|word| sql.starts_with(word))
+}
+
+impl<C: AsyncConnection> ConnectionSealed for Net<C> {}
+
+impl<C: AsyncConnection> Connection for Net<C> {
+    type Backend = <C as AsyncConnectionCore>::Backend;
+    type TransactionManager = AnsiTransactionManager;
+
+    /// Always an error: a connection needs a deadline and set-up, which `Database::run` gives.
+    fn establish(_database_url: &str) -> ConnectionResult<Self> {
+        Err(ConnectionError::BadConnection(
+            "a network connection is opened by Database::run alone".to_owned(),
+        ))
+    }
+
+    fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+    where
+        T: QueryFragment<Self::Backend> + QueryId,
+    {
+        self.health.check_doom()?;
+        let Net { driver, health, tally, .. } = self;
+        let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
+        count(&tally.statements);
+        let Driver { connection, runtime } = driver;
+        health.drive(runtime, connection.execute_returning_count(source))
+    }
+
+    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
+        &mut self.transactions
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        static_instrumentation()
+    }
+
+    /// Does nothing: statements are counted by this connection itself.
+    fn set_instrumentation(&mut self, _instrumentation: impl Instrumentation) {}
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        if let Some(driver) = &mut self.driver {
+            driver.connection.set_prepared_statement_cache_size(size);
+        }
+    }
+}
+
+/// An instrumentation that ignores every event. It has no size, so leaking one costs nothing.
+fn static_instrumentation() -> &'static mut dyn Instrumentation {
+    Box::leak(Box::new(Ignore))
+}
+
+struct Ignore;
+
+impl Instrumentation for Ignore {
+    fn on_connection_event(&mut self, _event: diesel::connection::InstrumentationEvent<'_>) {}
+}
+
+impl<C: AsyncConnection> LoadConnection for Net<C> {
+    type Cursor<'conn, 'query>
+        = std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>
+    where
+        Self: 'conn;
+    type Row<'conn, 'query>
+        = <C as AsyncConnectionCore>::Row<'conn, 'query>
+    where
+        Self: 'conn;
+
+    /// Reads all rows at once: the connection then stands between two messages again, and the
+    /// deadline covers the whole answer.
+    fn load<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> QueryResult<Self::Cursor<'conn, 'query>>
+    where
+        T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
+        Self::Backend: QueryMetadata<T::SqlType>,
+    {
+        self.health.check_doom()?;
+        let Net { driver, health, tally, .. } = self;
+        let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
+        count(&tally.statements);
+        let Driver { connection, runtime } = driver;
+        let rows = health.drive(runtime, async move {
+            let stream = connection.load(source).await?;
+            stream.map_ok(Ok).try_collect::<Vec<_>>().await
+        })?;
+        Ok(rows.into_iter())
+    }
+}
+
+impl<C: AsyncConnection> diesel::migration::MigrationConnection for Net<C> {
+    fn setup(&mut self) -> QueryResult<usize> {
+        self.batch_execute(diesel::migration::CREATE_MIGRATIONS_TABLE).map(|()| 0)
+    }
+}
+
+/// Stands in for PostgreSQL's lookup of types by name, which the multi-backend connection passes
+/// through `Any` and the driver cannot provide. Only types with fixed numbers are bound here; for
+/// another one the server is asked to infer the type.
+struct NoLookup;
+
+impl PgMetadataLookup for NoLookup {
+    fn lookup_type(&mut self, _type_name: &str, _schema: Option<&str>) -> PgTypeMetadata {
+        PgTypeMetadata::from_result(Ok((0, 0)))
+    }
+}
+
+impl MultiConnectionHelper for PgNet {
+    fn to_any<'a>(
+        _lookup: &mut <Pg as diesel::sql_types::TypeMetadata>::MetadataLookup,
+    ) -> &mut (dyn Any + 'a) {
+        // It has no size, so nothing is allocated and nothing leaks.
+        Box::leak(Box::new(NoLookup))
+    }
+
+    fn from_any(
+        lookup: &mut dyn Any,
+    ) -> Option<&mut <Pg as diesel::sql_types::TypeMetadata>::MetadataLookup> {
+        lookup.downcast_mut::<NoLookup>().map(|lookup| lookup as &mut dyn PgMetadataLookup)
+    }
+}
+
+impl MultiConnectionHelper for MysqlNet {
+    fn to_any<'a>(
+        lookup: &mut <Mysql as diesel::sql_types::TypeMetadata>::MetadataLookup,
+    ) -> &mut (dyn Any + 'a) {
+        lookup
+    }
+
+    fn from_any(
+        lookup: &mut dyn Any,
+    ) -> Option<&mut <Mysql as diesel::sql_types::TypeMetadata>::MetadataLookup> {
+        lookup.downcast_mut::<()>()
+    }
+}

@@ -1,0 +1,413 @@
+//! Step 1: a boot request is accepted, or refused and stored nowhere.
+//!
+//! One transaction in the API database, for a multi-create too. Statements for one instance: the
+//! flavor, the limits, and four inserts; one more for each of client token, key pair, server group
+//! and private flavor that the request names, and two where a quota limit holds.
+
+use cellzero_api_db::boot_state::{self, NewBootState, Ticket};
+use cellzero_api_db::quota::{self, QuotaLimits};
+use cellzero_api_db::{
+    ApiConnection, build_request, client_token, flavor, instance_group, instance_mapping, key_pair,
+    request_spec,
+};
+use cellzero_database::{
+    DatabaseError, DatabaseErrorSource, Deadline, ErrorKind, savepoint, transaction,
+};
+use cellzero_types::instance::hostname_of;
+use cellzero_types::{
+    BootRequest, Flavor, GroupUuid, Home, Instance, InstanceUuid, InvalidField, PowerState,
+    RequestContext, RequestSpec, TaskState, VmState,
+};
+use chrono::{NaiveDateTime, TimeDelta};
+
+use crate::Orchestrator;
+use crate::settle::{LeasedGroup, Member};
+
+/// Why a boot request was refused. Nothing of it is stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootError {
+    /// A field of the request cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// The project would have more than it may.
+    #[error(
+        "quota exceeded for {resource}: {requested} requested, {used} of {limit} used; \
+         delete instances, ask for fewer, or have the limit raised"
+    )]
+    QuotaExceeded {
+        /// `instances`, `cores` or `ram`.
+        resource: &'static str,
+        /// The project's limit.
+        limit: i64,
+        /// What it uses.
+        used: i64,
+        /// What `min_count` instances would add.
+        requested: i64,
+    },
+    /// The API database failed. With [`ErrorKind::CommitUnknown`] the request may have been
+    /// accepted; one with a client token can safely be sent again.
+    #[error("the request could not be stored in the API database")]
+    Database(#[from] DatabaseError),
+}
+
+impl DatabaseErrorSource for BootError {
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            BootError::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The instances of an accepted request. From now on none of them is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The multi-create.
+    pub group: GroupUuid,
+    /// What Nova's clients know as the reservation: shared by all instances of the request.
+    pub reservation_id: String,
+    /// The instances, by their number in the request.
+    pub instances: Vec<InstanceUuid>,
+}
+
+impl std::ops::Index<usize> for Accepted {
+    type Output = InstanceUuid;
+
+    fn index(&self, index: usize) -> &InstanceUuid {
+        &self.instances[index]
+    }
+}
+
+/// What one try of the transaction works from; made anew for each, so that a repeated one starts
+/// from nothing.
+struct Try<'a> {
+    ctx: &'a RequestContext,
+    request: &'a BootRequest,
+    group: GroupUuid,
+    uuids: &'a [InstanceUuid],
+    owner: &'a str,
+    lease: TimeDelta,
+    fallback: QuotaLimits,
+}
+
+enum Outcome {
+    New(LeasedGroup, Accepted),
+    /// The client token is taken: these are the instances of the request that took it.
+    Known(Accepted),
+}
+
+impl Orchestrator {
+    /// Accepts a boot request: from its return on, every instance of it reaches a live cell or
+    /// cell0, or is deleted by its user. It does not wait for that.
+    ///
+    /// Dropping the future leaves the request either accepted whole or not at all.
+    ///
+    /// # Errors
+    /// [`BootError`]; nothing is stored then, but for an unknown commit.
+    pub async fn accept(
+        &self,
+        ctx: &RequestContext,
+        request: BootRequest,
+    ) -> Result<Accepted, BootError> {
+        request.check()?;
+        let this = self.clone();
+        let ctx = ctx.clone();
+        let deadline = Deadline::after(ctx.timeout);
+        let group = GroupUuid(self.0.uuids.row());
+        let uuids: Vec<InstanceUuid> =
+            (0..request.max_count).map(|_| InstanceUuid(self.0.uuids.instance())).collect();
+        let lease = TimeDelta::from_std(self.0.options.lease).unwrap_or(TimeDelta::MAX);
+        // The hand-over stands inside the operation, which runs to its end even where the caller
+        // has gone.
+        self.api()
+            .run("accept", deadline, move |conn| {
+                let outcome = transaction(conn, "accept", |conn| {
+                    accept(conn, &Try {
+                        ctx: &ctx,
+                        request: &request,
+                        group,
+                        uuids: &uuids,
+                        owner: &this.0.owner,
+                        lease,
+                        fallback: this.0.options.quota,
+                    })
+                })?;
+                Ok(match outcome {
+                    Outcome::New(leased, accepted) => {
+                        metrics::counter!("cellzero_accepted_instances_total")
+                            .increment(accepted.instances.len() as u64);
+                        this.hand_over(leased);
+                        accepted
+                    }
+                    Outcome::Known(accepted) => accepted,
+                })
+            })
+            .await
+    }
+}
+
+fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootError> {
+    let now = conn.now();
+    if let Some(token) = &attempt.request.client_token
+        && let Some(known) = take_token(conn, attempt, token, now)?
+    {
+        return Ok(Outcome::Known(known));
+    }
+    let flavor = find_flavor(conn, attempt)?;
+    let key = find_key(conn, attempt)?;
+    let server_group = find_server_group(conn, attempt)?;
+    let count = count_within_quota(conn, attempt, &flavor)?;
+    let uuids = &attempt.uuids[..count as usize];
+    let reservation_id = reservation_id(attempt.group);
+    let instances: Vec<Instance> = uuids
+        .iter()
+        .zip(0..)
+        .map(|(uuid, index)| {
+            let mut instance = instance(attempt, *uuid, (index, count), &flavor, now);
+            instance.key_data = key.clone();
+            instance.reservation_id = Some(reservation_id.clone());
+            instance
+        })
+        .collect();
+    let specs: Vec<RequestSpec> =
+        uuids.iter().map(|uuid| spec(attempt, *uuid, count, &flavor)).collect();
+    let states = boot_states(attempt, uuids, &flavor, now);
+
+    request_spec::insert(conn, &specs, now)?;
+    build_request::insert(conn, &instances, now)?;
+    instance_mapping::insert(conn, uuids, (&attempt.ctx.project_id, &attempt.ctx.user_id), now)?;
+    boot_state::insert(conn, &states, now)?;
+    if let Some(server_group) = server_group {
+        instance_group::add_members(conn, server_group, uuids, now)?;
+    }
+    let accepted = Accepted { group: attempt.group, reservation_id, instances: uuids.to_vec() };
+    let members = instances.into_iter().zip(specs).map(|(instance, spec)| Member {
+        ticket: Ticket {
+            instance_uuid: instance.uuid,
+            epoch: boot_state::FIRST_EPOCH,
+            request_version: boot_state::FIRST_VERSION,
+        },
+        instance,
+        spec,
+        attempts: 0,
+    });
+    let leased = LeasedGroup {
+        group: attempt.group,
+        min_count: attempt.request.min_count.min(count),
+        request_id: attempt.ctx.request_id.clone(),
+        accepted_at: now,
+        excluded_cells: Vec::new(),
+        members: members.collect(),
+    };
+    Ok(Outcome::New(leased, accepted))
+}
+
+/// Takes the client token, or gives the instances of the request that has it.
+fn take_token(
+    conn: &mut ApiConnection,
+    attempt: &Try<'_>,
+    token: &str,
+    now: NaiveDateTime,
+) -> Result<Option<Accepted>, DatabaseError> {
+    let project = &attempt.ctx.project_id;
+    // The loser of a race waits here for the winner's commit, and then finds the token taken.
+    let taken = savepoint(conn, |conn| {
+        client_token::insert(conn, project, token, attempt.group, now)
+    });
+    match taken {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::UniqueViolation => {
+            let Some(group) = client_token::find(conn, project, token)? else {
+                return Err(error);
+            };
+            let instances = boot_state::uuids_of_group(conn, group)?;
+            Ok(Some(Accepted { group, reservation_id: reservation_id(group), instances }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn find_flavor(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Flavor, BootError> {
+    let wanted = &attempt.request.flavor;
+    let refuse = |expected: &str| InvalidField::new("flavorRef", wanted, expected);
+    let flavor = flavor::find(conn, wanted)?
+        .ok_or_else(|| refuse("the id of a flavor that exists"))?;
+    if flavor.disabled {
+        return Err(refuse("the id of a flavor that is not disabled").into());
+    }
+    let allowed = flavor.is_public
+        || attempt.ctx.is_admin
+        || flavor::may_use(conn, &flavor, &attempt.ctx.project_id)?;
+    if !allowed {
+        // Another project's private flavor is unknown to this one.
+        return Err(refuse("the id of a flavor that exists").into());
+    }
+    Ok(flavor)
+}
+
+fn find_key(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Option<String>, BootError> {
+    let Some(name) = &attempt.request.key_name else { return Ok(None) };
+    match key_pair::find_public_key(conn, &attempt.ctx.user_id, name)? {
+        Some(key) => Ok(Some(key)),
+        None => Err(InvalidField::new("key_name", name, "the name of a key pair of the user").into()),
+    }
+}
+
+fn find_server_group(
+    conn: &mut ApiConnection,
+    attempt: &Try<'_>,
+) -> Result<Option<i32>, BootError> {
+    let Some(uuid) = attempt.request.server_group else { return Ok(None) };
+    let found = instance_group::find(conn, uuid)?
+        .filter(|group| attempt.ctx.may_see(&group.project_id))
+        .ok_or_else(|| {
+            InvalidField::new("group", uuid, "the uuid of a server group of the project")
+        })?;
+    Ok(Some(found.id))
+}
+
+/// How many instances the quota allows, between `min_count` and `max_count`.
+fn count_within_quota(
+    conn: &mut ApiConnection,
+    attempt: &Try<'_>,
+    flavor: &Flavor,
+) -> Result<u32, BootError> {
+    let (min, max) = (attempt.request.min_count, attempt.request.max_count);
+    let project = &attempt.ctx.project_id;
+    let limits = quota::limits(conn, project, attempt.fallback)?;
+    if limits.is_unlimited() {
+        return Ok(max);
+    }
+    quota::lock(conn, project)?;
+    let used = quota::usage(conn, project)?;
+    let resources = [
+        ("instances", limits.instances, used.instances, 1),
+        ("cores", limits.cores, used.cores, i64::from(flavor.vcpus)),
+        ("ram", limits.ram_mb, used.ram_mb, i64::from(flavor.memory_mb)),
+    ];
+    let mut count = i64::from(max);
+    for (resource, limit, used, of_each) in resources {
+        let (Some(limit), true) = (limit, of_each > 0) else { continue };
+        let fit = (limit - used).max(0) / of_each;
+        if fit < i64::from(min) {
+            let requested = of_each * i64::from(min);
+            return Err(BootError::QuotaExceeded { resource, limit, used, requested });
+        }
+        count = count.min(fit);
+    }
+    Ok(u32::try_from(count).unwrap_or(max))
+}
+
+/// Nova's form of it: `r-` and eight characters, here of the group's random part.
+fn reservation_id(group: GroupUuid) -> String {
+    let text = group.0.simple().to_string();
+    format!("r-{}", &text[text.len() - 8..])
+}
+
+fn boot_states(
+    attempt: &Try<'_>,
+    uuids: &[InstanceUuid],
+    flavor: &Flavor,
+    now: NaiveDateTime,
+) -> Vec<NewBootState> {
+    let group_min = attempt.request.min_count.min(uuids.len() as u32);
+    let state = |(index, uuid): (u32, &InstanceUuid)| NewBootState {
+        instance_uuid: *uuid,
+        group: attempt.group,
+        group_index: index,
+        group_min,
+        lease: (attempt.owner.to_owned(), now + attempt.lease),
+        vcpus: flavor.vcpus,
+        memory_mb: flavor.memory_mb,
+    };
+    (0..).zip(uuids).map(state).collect()
+}
+
+fn instance(
+    attempt: &Try<'_>,
+    uuid: InstanceUuid,
+    (index, count): (u32, u32),
+    flavor: &Flavor,
+    now: NaiveDateTime,
+) -> Instance {
+    let request = attempt.request;
+    let name = request.instance_name(index, count);
+    let image_properties =
+        request.image_properties.iter().map(|(key, value)| (format!("image_{key}"), value.clone()));
+    let mut tags = request.tags.clone();
+    tags.sort();
+    let mut security_groups = request.security_groups.clone();
+    security_groups.sort();
+    security_groups.dedup();
+    Instance {
+        id: None,
+        uuid,
+        home: Home::BuildRequest,
+        project_id: attempt.ctx.project_id.clone(),
+        user_id: attempt.ctx.user_id.clone(),
+        display_description: Some(request.description.clone().unwrap_or_else(|| name.clone())),
+        hostname: Some(
+            request.hostname.clone().unwrap_or_else(|| hostname_of(&name, uuid.0)),
+        ),
+        display_name: Some(name),
+        vm_state: Some(VmState::Building),
+        task_state: Some(TaskState::SCHEDULING),
+        power_state: Some(PowerState::NO_STATE),
+        host: None,
+        node: None,
+        availability_zone: request.availability_zone.clone(),
+        instance_type_id: Some(flavor.id),
+        flavor: Some(flavor.clone()),
+        image_ref: Some(request.image.map(|image| image.to_string()).unwrap_or_default()),
+        key_name: request.key_name.clone(),
+        key_data: None,
+        reservation_id: None,
+        launch_index: i32::try_from(index).ok(),
+        user_data: request.user_data.clone(),
+        config_drive: Some(if request.config_drive { "True" } else { "" }.to_owned()),
+        auto_disk_config: request.auto_disk_config,
+        root_device_name: Some("/dev/vda".to_owned()),
+        access_ip_v4: request.access_ip_v4.map(|ip| ip.to_string()),
+        access_ip_v6: request.access_ip_v6.map(|ip| ip.to_string()),
+        locked: false,
+        hidden: false,
+        metadata: request.metadata.clone(),
+        system_metadata: image_properties.collect(),
+        tags,
+        block_devices: request.block_devices.clone(),
+        security_groups,
+        network_info: serde_json::Value::Array(Vec::new()),
+        fault: None,
+        created_at: Some(now),
+        updated_at: None,
+        launched_at: None,
+        terminated_at: None,
+        deleted: false,
+        deleted_at: None,
+    }
+}
+
+fn spec(attempt: &Try<'_>, uuid: InstanceUuid, count: u32, flavor: &Flavor) -> RequestSpec {
+    let request = attempt.request;
+    let boots_from_volume = request
+        .block_devices
+        .iter()
+        .any(|device| device.boot_index == Some(0) && device.destination_type == "volume");
+    RequestSpec {
+        instance_uuid: uuid,
+        request_id: attempt.ctx.request_id.clone(),
+        project_id: attempt.ctx.project_id.clone(),
+        user_id: attempt.ctx.user_id.clone(),
+        flavor: flavor.clone(),
+        image: request.image,
+        num_instances: count,
+        availability_zone: request.availability_zone.clone(),
+        force_host: request.force_host.clone(),
+        server_group: request.server_group,
+        scheduler_hints: request.scheduler_hints.clone(),
+        security_groups: request.security_groups.clone(),
+        networks: request.networks.clone(),
+        is_boot_from_volume: boots_from_volume,
+    }
+}

@@ -1,0 +1,212 @@
+//! Step 4: every instance is written whole into the cell that its placement names.
+//!
+//! One transaction in each target cell, all cells at once. In cell0 an instance is written as it
+//! will stand there: vm_state ERROR, no task, no host, its fault, and its `create` action with a
+//! failed event. What is written is seen by nobody until step 5 decides.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cellzero_cell_db::action::NewEvent;
+use cellzero_cell_db::outbox::OutboxRow;
+use cellzero_cell_db::whole::{self, NewInstance, WriteBatch, Written};
+use cellzero_database::{DatabaseError, ErrorKind};
+use cellzero_router::CellError;
+use cellzero_types::{
+    CellUuid, InstanceFault, InstanceUuid, OperationUuid, TaskState, Verdict, VmState,
+};
+use chrono::NaiveDateTime;
+use futures_util::future::join_all;
+
+use crate::Orchestrator;
+use crate::dispatch::{BuildOperation, Operation};
+use crate::place::{Placement, Target};
+use crate::settle::{LeasedGroup, Member};
+
+/// The event of the `create` action of a buried instance, by Nova's name.
+pub const EVENT_SCHEDULE: &str = "conductor_schedule_and_build_instances";
+/// The event of the `create` action of an instance that its host builds, by Nova's name.
+pub const EVENT_BUILD: &str = "compute__do_build_and_run_instance";
+/// The code of a fault for which the user is not to blame.
+const FAULT_CODE: i32 = 500;
+
+/// What a cell did with its part of a group.
+#[derive(Debug)]
+pub(crate) enum CellWrite {
+    /// It answered for each instance.
+    Answered(Written),
+    /// It could not be written; nothing is known of its rows.
+    Failed(CellError),
+}
+
+impl Orchestrator {
+    /// Writes a placed group into its cells.
+    pub(crate) async fn create(
+        &self,
+        leased: &LeasedGroup,
+        placement: &Placement,
+    ) -> Vec<(CellUuid, CellWrite)> {
+        let mut by_cell: BTreeMap<CellUuid, Vec<(&Member, &Target)>> = BTreeMap::new();
+        for member in &leased.members {
+            if let Some(target) = placement.get(&member.instance.uuid) {
+                by_cell.entry(target.cell()).or_default().push((member, target));
+            }
+        }
+        let writes = by_cell.into_iter().map(|(cell, instances)| async move {
+            let write = self.create_in_cell(leased, cell, instances).await;
+            (cell, write.map_or_else(CellWrite::Failed, CellWrite::Answered))
+        });
+        join_all(writes).await
+    }
+
+    async fn create_in_cell(
+        &self,
+        leased: &LeasedGroup,
+        cell: CellUuid,
+        instances: Vec<(&Member, &Target)>,
+    ) -> Result<Written, CellError> {
+        let deadline = self.step_deadline();
+        let handle = self.0.router.cells().get(cell, deadline).await?;
+        let batch = Arc::new(self.batch(leased, cell, &instances));
+        let shared = Arc::clone(&batch);
+        let written = handle
+            .run("create_instances", deadline, move |conn| {
+                let mut batch = shared.as_ref().clone();
+                stamp(&mut batch, conn.now());
+                whole::write(conn, &batch)
+            })
+            .await;
+        match written {
+            // Whether it committed is read, not guessed: the fences say which epoch stands there.
+            Err(error) if error.kind() == ErrorKind::CommitUnknown => {
+                self.read_written(&handle, &batch).await
+            }
+            other => other,
+        }
+        .map_err(|source| CellError::Database { cell, source })
+    }
+
+    async fn read_written(
+        &self,
+        handle: &cellzero_router::CellHandle,
+        batch: &WriteBatch,
+    ) -> Result<Written, DatabaseError> {
+        let uuids: Vec<InstanceUuid> = batch.instances.iter().map(|n| n.instance.uuid).collect();
+        let epochs = handle
+            .run("read_written", self.step_deadline(), move |conn| {
+                whole::written_epochs(conn, &uuids)
+            })
+            .await?;
+        let mut written = Written::default();
+        for new in &batch.instances {
+            let uuid = new.instance.uuid;
+            match epochs.get(&uuid.text()) {
+                Some(epoch) if *epoch == new.epoch => written.written.push(uuid),
+                // Not written, or by another epoch: not ours to decide on.
+                _ => written.fenced.push(uuid),
+            }
+        }
+        Ok(written)
+    }
+
+    fn batch(
+        &self,
+        leased: &LeasedGroup,
+        cell: CellUuid,
+        instances: &[(&Member, &Target)],
+    ) -> WriteBatch {
+        let host = Some(self.0.options.host.clone());
+        let first_verdict = instances.iter().find_map(|(_, target)| match target {
+            Target::Bury(verdict) => Some(verdict),
+            Target::Host(_) => None,
+        });
+        let event = |event: &str, result, details| NewEvent {
+            event: event.to_owned(),
+            host: host.clone(),
+            result,
+            details,
+            start_time: leased.accepted_at,
+            finish_time: None,
+        };
+        let (event, action_message) = if cell.is_cell0() {
+            let details = first_verdict.map(Verdict::fault_message);
+            (event(EVENT_SCHEDULE, Some("Error".to_owned()), details), Some("Error".to_owned()))
+        } else {
+            (event(EVENT_BUILD, None, None), None)
+        };
+        WriteBatch {
+            instances: instances.iter().map(|(m, target)| self.new_instance(m, target)).collect(),
+            request_id: leased.request_id.clone(),
+            accepted_at: leased.accepted_at,
+            event,
+            action_message,
+        }
+    }
+
+    fn new_instance(&self, member: &Member, target: &Target) -> NewInstance {
+        match target {
+            Target::Bury(verdict) => self.buried(member, verdict),
+            Target::Host(selection) => {
+                let mut instance = member.instance.clone();
+                instance.host = Some(selection.host.clone());
+                instance.node = Some(selection.node.clone());
+                instance.availability_zone =
+                    selection.availability_zone.clone().or(instance.availability_zone);
+                instance.task_state = Some(TaskState::SPAWNING);
+                let build = BuildOperation {
+                    id: OperationUuid(self.0.uuids.row()),
+                    instance_uuid: instance.uuid,
+                    sequence: member.ticket.epoch,
+                    host: selection.host.clone(),
+                    alternates: selection.alternates.clone(),
+                    networks: member.spec.networks.clone(),
+                };
+                NewInstance {
+                    instance,
+                    epoch: member.ticket.epoch,
+                    build: Some(OutboxRow::from(Operation::Build(build))),
+                    verdict: None,
+                }
+            }
+        }
+    }
+
+    fn buried(&self, member: &Member, verdict: &Verdict) -> NewInstance {
+        let mut instance = member.instance.clone();
+        instance.vm_state = Some(VmState::Error);
+        instance.task_state = None;
+        instance.host = None;
+        instance.node = None;
+        instance.fault = Some(InstanceFault {
+            code: FAULT_CODE,
+            message: verdict.fault_message(),
+            details: verdict.fault_details(),
+            host: Some(self.0.options.host.clone()),
+            created_at: None,
+        });
+        NewInstance {
+            instance,
+            epoch: member.ticket.epoch,
+            build: None,
+            verdict: Some(verdict.clone()),
+        }
+    }
+}
+
+/// A failed event ends when it is written, by the cell's own clock.
+fn stamp(batch: &mut WriteBatch, now: NaiveDateTime) {
+    if batch.event.result.is_some() {
+        batch.event.finish_time = Some(now);
+    }
+}
+
+/// The target of each instance that a cell has written, by cell.
+pub(crate) fn written_of(writes: &[(CellUuid, CellWrite)]) -> HashMap<InstanceUuid, CellUuid> {
+    let mut all = HashMap::new();
+    for (cell, write) in writes {
+        if let CellWrite::Answered(written) = write {
+            all.extend(written.written.iter().map(|uuid| (*uuid, *cell)));
+        }
+    }
+    all
+}

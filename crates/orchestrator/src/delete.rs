@@ -1,0 +1,260 @@
+//! Delete: while building, in a live cell, and in cell0, by one path.
+//!
+//! It is decided in the API database, under the lock of the instance's boot state. While the build
+//! request stands, deleting that row decides; after the decision, `queued_for_delete` does, set
+//! only while the mapping names the cell that was read. The rows of the cell follow; where it does
+//! not answer, an intent stands for them and the sweep ends the delete. The mapping and the boot
+//! state stay as tombstone.
+//!
+//! Statements in a cell or in cell0: 6 in one transaction of the API database, 17 in one of the
+//! cell, and one more in the API database.
+
+use cellzero_api_db::boot_intent::{self, BootIntent};
+use cellzero_api_db::instance_mapping::InstanceMapping;
+use cellzero_api_db::outbox::{self, Release};
+use cellzero_api_db::{
+    ApiConnection, boot_state, build_request, claim, instance_group, instance_mapping, request_spec,
+};
+use cellzero_cell_db::outbox::OutboxRow;
+use cellzero_cell_db::{block_device, instance, whole};
+use cellzero_database::{DatabaseError, Deadline, transaction};
+use cellzero_router::CellError;
+use cellzero_types::{
+    BlockDevice, CellUuid, Instance, InstanceUuid, Networks, OperationUuid, RequestContext,
+};
+
+use crate::Orchestrator;
+use crate::dispatch::{DestroyOperation, Operation, ReleaseOperation};
+
+/// How often a delete starts over because the instance moved to its next home meanwhile.
+const MOVES_MAX: u32 = 8;
+
+/// Why an instance was not deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// There is no such instance, it is another project's, or it is deleted.
+    #[error("instance {uuid} could not be found")]
+    InstanceNotFound {
+        /// The uuid that was asked for.
+        uuid: InstanceUuid,
+    },
+    /// It moved to its next home at every look. Asking again helps.
+    #[error("instance {uuid} changes its home right now; ask again")]
+    Moving {
+        /// The instance.
+        uuid: InstanceUuid,
+    },
+    /// The API database failed; nothing is known to be deleted.
+    #[error("the delete could not be stored in the API database")]
+    Database(#[from] DatabaseError),
+}
+
+/// What the transaction of the API database did.
+enum Step {
+    Gone,
+    /// Deleted by an earlier call whose sweep is still to end.
+    Pending,
+    /// The build request is deleted; what its intents left is to be swept.
+    WhileBuilding,
+    /// Queued for delete in this cell, at this epoch.
+    InCell(CellUuid, i64),
+    Moved,
+}
+
+impl Orchestrator {
+    /// Deletes an instance, wherever it lives. A cell that does not answer is no error: the delete
+    /// is decided, and ends when the cell is back.
+    ///
+    /// # Errors
+    /// [`DeleteError`]. An instance whose delete is still under way is `Ok` again.
+    pub async fn delete(&self, ctx: &RequestContext, uuid: InstanceUuid) -> Result<(), DeleteError> {
+        let deadline = Deadline::after(ctx.timeout);
+        for _ in 0..MOVES_MAX {
+            match self.decide_delete(ctx, uuid, deadline).await? {
+                Step::Gone => return Err(DeleteError::InstanceNotFound { uuid }),
+                Step::Pending => return Ok(()),
+                Step::WhileBuilding => {
+                    // The sweep ends on the next settle where a cell does not answer now.
+                    if let Err(error) = self.sweep_one(uuid).await {
+                        tracing::warn!(instance = %uuid, error = &error as &dyn std::error::Error, "not swept yet");
+                    }
+                    return Ok(());
+                }
+                Step::InCell(cell, epoch) => {
+                    self.finish(ctx, uuid, cell, epoch).await;
+                    return Ok(());
+                }
+                Step::Moved => {}
+            }
+        }
+        Err(DeleteError::Moving { uuid })
+    }
+
+    async fn decide_delete(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+        deadline: Deadline,
+    ) -> Result<Step, DatabaseError> {
+        let ctx = ctx.clone();
+        let id = OperationUuid(self.0.uuids.row());
+        self.api()
+            .run("delete", deadline, move |conn| {
+                let Some(mapping) = instance_mapping::find(conn, uuid)? else {
+                    return Ok(Step::Gone);
+                };
+                if !ctx.may_see(&mapping.project_id) {
+                    return Ok(Step::Gone);
+                }
+                transaction(conn, "delete", |conn| delete_in_transaction(conn, &mapping, id))
+            })
+            .await
+    }
+
+    /// Deletes the rows of the cell, and forgets the intent that stood for them.
+    async fn finish(&self, ctx: &RequestContext, uuid: InstanceUuid, cell: CellUuid, epoch: i64) {
+        let intent = BootIntent { instance_uuid: uuid, epoch, cell };
+        if let Err(error) = self.delete_in_cell(ctx, uuid, cell, epoch).await {
+            tracing::warn!(instance = %uuid, %cell, error = &error as &dyn std::error::Error, "deleted, but not in its cell yet");
+            return;
+        }
+        if let Err(error) = self.forget(vec![intent]).await {
+            tracing::warn!(instance = %uuid, error = &error as &dyn std::error::Error, "intent not forgotten; it is swept again");
+        }
+    }
+
+    /// Deletes the rows of an instance in its cell, and keeps the effects that follow: in a live
+    /// cell its destroy, in cell0 the release of its volumes and ports.
+    pub(crate) async fn delete_in_cell(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+        epoch: i64,
+    ) -> Result<(), CellError> {
+        let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        let networks = self.networks_of(uuid).await.map_err(CellError::Api)?;
+        let ctx = ctx.clone();
+        let id = OperationUuid(self.0.uuids.row());
+        handle
+            .run("delete_instance", self.step_deadline(), move |conn| {
+                let devices = block_device::of_instances(conn, &[uuid])?;
+                let block_devices = devices.into_values().next().unwrap_or_default();
+                let host = instance::host(conn, uuid)?;
+                let operation = match host {
+                    Some(host) => Some(Operation::Destroy(DestroyOperation {
+                        id,
+                        instance_uuid: uuid,
+                        sequence: epoch,
+                        host,
+                        block_devices,
+                    })),
+                    None => release(id, uuid, epoch, block_devices, networks)
+                        .map(Operation::Release),
+                };
+                let effects: Vec<OutboxRow> = operation.map(OutboxRow::from).into_iter().collect();
+                whole::delete(conn, &ctx, uuid, epoch, &effects)
+            })
+            .await
+            .map(|_| ())
+            .map_err(|source| CellError::Database { cell, source })
+    }
+
+    async fn networks_of(&self, uuid: InstanceUuid) -> Result<Networks, DatabaseError> {
+        let specs = self
+            .api()
+            .run("read_request_spec", self.step_deadline(), move |conn| {
+                request_spec::of_instances(conn, &[uuid])
+            })
+            .await?;
+        Ok(specs.into_iter().next().map(|spec| spec.networks).unwrap_or_default())
+    }
+
+    /// Sweeps what the intents of one deleted instance may have left.
+    async fn sweep_one(&self, uuid: InstanceUuid) -> Result<(), SweepError> {
+        let (intents, epoch) = self
+            .api()
+            .run("read_intents", self.step_deadline(), move |conn| {
+                let state = boot_state::find(conn, uuid)?;
+                let intents = boot_intent::of_instances(conn, &[uuid])?;
+                Ok::<_, DatabaseError>((intents, state.map_or(0, |state| state.epoch)))
+            })
+            .await?;
+        for intent in intents {
+            let cell = intent.cell;
+            let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+            handle
+                .run("sweep", self.step_deadline(), move |conn| whole::sweep(conn, &[(uuid, epoch)]))
+                .await
+                .map_err(|source| CellError::Database { cell, source })?;
+            self.forget(vec![intent]).await?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error("the API database failed")]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Cell(#[from] CellError),
+}
+
+fn delete_in_transaction(
+    conn: &mut ApiConnection,
+    seen: &InstanceMapping,
+    id: OperationUuid,
+) -> Result<Step, DatabaseError> {
+    let now = conn.now();
+    let uuid = seen.instance_uuid;
+    let Some(locked) = boot_state::lock(conn, uuid)? else { return Ok(Step::Gone) };
+    if seen.queued_for_delete {
+        // A tombstone: deleted for good once nothing of it is left to sweep.
+        let pending = !boot_intent::of_instances(conn, &[uuid])?.is_empty();
+        return Ok(if pending { Step::Pending } else { Step::Gone });
+    }
+    // Set only while the mapping names the cell that was read; otherwise it moved.
+    if !instance_mapping::queue_for_delete(conn, uuid, seen.cell, now)? {
+        return Ok(Step::Moved);
+    }
+    let epoch = boot_state::raise_epoch(conn, &locked, now)?;
+    if let Some(cell) = seen.cell {
+        boot_intent::insert(conn, &[BootIntent { instance_uuid: uuid, epoch, cell }], now)?;
+        return Ok(Step::InCell(cell, epoch));
+    }
+    let building: Option<Instance> = build_request::find(conn, uuid)?;
+    build_request::delete(conn, &[uuid])?;
+    claim::free(conn, &[uuid], now)?;
+    instance_group::remove_member(conn, uuid)?;
+    let networks = request_spec::of_instances(conn, &[uuid])?.into_iter().next();
+    let networks = networks.map(|spec| spec.networks).unwrap_or_default();
+    let devices = building.map(|instance| instance.block_devices).unwrap_or_default();
+    if let Some(release) = release(id, uuid, epoch, devices, networks) {
+        let payload = serde_json::json!(release).to_string();
+        outbox::insert(conn, &Release { id, instance_uuid: uuid, sequence: epoch, payload }, now)?;
+    }
+    Ok(Step::WhileBuilding)
+}
+
+/// The release of an instance that never had a host, where there is anything to release.
+fn release(
+    id: OperationUuid,
+    instance_uuid: InstanceUuid,
+    sequence: i64,
+    block_devices: Vec<BlockDevice>,
+    networks: Networks,
+) -> Option<ReleaseOperation> {
+    let volumes = block_devices
+        .iter()
+        .any(|device| device.source_type == "volume" || device.attachment_id.is_some());
+    let ports = matches!(&networks, Networks::Requested(all) if all.iter().any(|n| n.port_id.is_some()));
+    (volumes || ports).then_some(ReleaseOperation {
+        id,
+        instance_uuid,
+        sequence,
+        block_devices,
+        networks,
+    })
+}

@@ -1,0 +1,301 @@
+//! Step 3: a target for every instance of a group, with its claim and its intent.
+//!
+//! The scheduler proposes outside any transaction. The proposal becomes the placement in one
+//! transaction of the API database, which claims the hosts: a host that was taken meanwhile makes
+//! it start over with a new proposal. Statements of the transaction: the lock, the group's
+//! verdict, the intents; with hosts also their mappings, one claim update for each host, and the
+//! claims.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cellzero_api_db::boot_group::{self, GroupVerdict};
+use cellzero_api_db::boot_intent::{self, BootIntent};
+use cellzero_api_db::boot_state;
+use cellzero_api_db::claim::{self, Claim, ClaimError};
+use cellzero_api_db::{ApiConnection, host_mapping};
+use cellzero_database::{DatabaseError, ErrorKind, transaction};
+use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
+use cellzero_types::{
+    CellUuid, GroupUuid, InstanceUuid, Resources, Verdict, VerdictReason,
+};
+
+use crate::Orchestrator;
+use crate::settle::{LeasedGroup, Member};
+
+/// How often a placement starts over because a faster scheduler took a host. Each time somebody
+/// else has got on, so the limit is met only where far more is asked for than there is.
+const CONFLICTS_MAX: u32 = 200;
+
+/// Where an instance is to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// On this host of this live cell.
+    Host(Selection),
+    /// In cell0, for this reason.
+    Bury(Verdict),
+}
+
+impl Target {
+    /// The cell that is to be written.
+    pub fn cell(&self) -> CellUuid {
+        match self {
+            Target::Host(selection) => selection.cell,
+            Target::Bury(_) => CellUuid::CELL0,
+        }
+    }
+}
+
+/// The placement of a group: a target for each instance that is still this epoch's.
+pub type Placement = HashMap<InstanceUuid, Target>;
+
+/// Why a group could not be placed now. It stays accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    #[error("no placement was possible: {CONFLICTS_MAX} times another scheduler was faster")]
+    Contended,
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    #[error("the placement could not be stored in the API database")]
+    Database(#[from] DatabaseError),
+}
+
+type Proposal = Vec<(Member, Target)>;
+
+impl Orchestrator {
+    /// Places the instances of a leased group. `forced` are buried whatever the scheduler says.
+    pub(crate) async fn place(
+        &self,
+        leased: &LeasedGroup,
+        forced: &HashMap<InstanceUuid, Verdict>,
+    ) -> Result<Placement, PlaceError> {
+        for conflict in 0..CONFLICTS_MAX {
+            let proposal = self.propose(leased, forced).await?;
+            match self.claim(leased, proposal).await {
+                Ok(placement) => return Ok(placement),
+                Err(ClaimError::Conflict { .. }) => {
+                    self.0.claim_conflicts.fetch_add(1, Ordering::Relaxed);
+                    metrics::counter!("cellzero_claim_conflicts_total").increment(1);
+                    // A short, growing wait with a different length for each instance's uuid.
+                    let spread = leased.group.0.as_u128() as u64 % 7;
+                    let wait = u64::from(conflict.min(10)) + spread;
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                Err(ClaimError::Database(error)) => return Err(error.into()),
+                Err(_) => return Err(PlaceError::Contended),
+            }
+        }
+        Err(PlaceError::Contended)
+    }
+
+    async fn propose(
+        &self,
+        leased: &LeasedGroup,
+        forced: &HashMap<InstanceUuid, Verdict>,
+    ) -> Result<Proposal, PlaceError> {
+        let (buried, asked): (Vec<&Member>, Vec<&Member>) =
+            leased.members.iter().partition(|m| forced.contains_key(&m.instance.uuid));
+        let mut proposal: Proposal = buried
+            .into_iter()
+            .map(|member| (member.clone(), Target::Bury(forced[&member.instance.uuid].clone())))
+            .collect();
+        if asked.is_empty() {
+            return Ok(proposal);
+        }
+        let request = SelectRequest {
+            group: leased.group,
+            specs: asked.iter().map(|member| member.spec.clone()).collect(),
+            tickets: asked.iter().map(|member| member.ticket).collect(),
+            excluded_cells: leased.excluded_cells.clone(),
+            deadline: self.step_deadline(),
+        };
+        let answers = self.0.scheduler.select_destinations(&request).await?;
+        if answers.len() != asked.len() {
+            let reason = format!("{} answers for {} instances", answers.len(), asked.len());
+            return Err(SchedulerError::Unavailable { reason }.into());
+        }
+        proposal.extend(asked.into_iter().zip(answers).map(|(member, answer)| {
+            let target = answer.map_or_else(Target::Bury, Target::Host);
+            (member.clone(), target)
+        }));
+        Ok(proposal)
+    }
+
+    async fn claim(
+        &self,
+        leased: &LeasedGroup,
+        proposal: Proposal,
+    ) -> Result<Placement, ClaimError> {
+        let group = leased.group;
+        let min_count = leased.min_count;
+        let first = leased.members.iter().all(|member| member.attempts == 0);
+        self.api()
+            .run("place", self.step_deadline(), move |conn| {
+                let mut placed_before = if first { PlacedBefore::Never } else { PlacedBefore::Maybe };
+                loop {
+                    let done = transaction(conn, "place", |conn| {
+                        place_in_transaction(conn, (group, min_count), &proposal, placed_before)
+                    });
+                    match done {
+                        // The group has a verdict already: a former epoch placed it.
+                        Err(ClaimError::Database(error))
+                            if error.kind() == ErrorKind::UniqueViolation
+                                && placed_before == PlacedBefore::Never =>
+                        {
+                            placed_before = PlacedBefore::Maybe;
+                        }
+                        done => return done,
+                    }
+                }
+            })
+            .await
+    }
+}
+
+/// Whether an earlier epoch may have placed the group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PlacedBefore {
+    Never,
+    Maybe,
+}
+
+fn place_in_transaction(
+    conn: &mut ApiConnection,
+    (group, min_count): (GroupUuid, u32),
+    proposal: &Proposal,
+    placed_before: PlacedBefore,
+) -> Result<Placement, ClaimError> {
+    let now = conn.now();
+    let uuids: Vec<InstanceUuid> =
+        proposal.iter().map(|(member, _)| member.instance.uuid).collect();
+    let locked = boot_state::lock_undecided(conn, &uuids)?;
+    let epochs: HashMap<InstanceUuid, i64> =
+        locked.iter().map(|state| (state.instance_uuid, state.epoch)).collect();
+    // Those that were deleted, or taken by another epoch, are no longer ours to place.
+    let ours: Vec<&(Member, Target)> = proposal
+        .iter()
+        .filter(|(member, _)| epochs.get(&member.instance.uuid) == Some(&member.ticket.epoch))
+        .collect();
+    if ours.is_empty() {
+        return Ok(Placement::new());
+    }
+    let verdict = group_verdict(conn, (group, min_count), proposal, placed_before)?;
+    let mut targets = Vec::with_capacity(ours.len());
+    for (member, target) in ours {
+        let target = match target {
+            Target::Host(_) if !verdict.min_count_met => Target::Bury(shared_verdict(&verdict)),
+            target => target.clone(),
+        };
+        targets.push((member, target));
+    }
+    correct_cells(conn, &mut targets)?;
+    if placed_before == PlacedBefore::Maybe {
+        claim::free(conn, &uuids, now)?;
+    }
+    let claims: Vec<Claim> = targets.iter().filter_map(|(m, target)| claim_of(m, target)).collect();
+    claim::take(conn, &claims, now)?;
+    let intents: Vec<BootIntent> = targets
+        .iter()
+        .map(|(member, target)| BootIntent {
+            instance_uuid: member.instance.uuid,
+            epoch: member.ticket.epoch,
+            cell: target.cell(),
+        })
+        .collect();
+    boot_intent::insert(conn, &intents, now)?;
+    Ok(targets.into_iter().map(|(member, target)| (member.instance.uuid, target)).collect())
+}
+
+/// The group's verdict: the one that stands, or the one that this proposal makes.
+fn group_verdict(
+    conn: &mut ApiConnection,
+    (group, min_count): (GroupUuid, u32),
+    proposal: &Proposal,
+    placed_before: PlacedBefore,
+) -> Result<GroupVerdict, DatabaseError> {
+    if placed_before == PlacedBefore::Maybe
+        && let Some(standing) = boot_group::find(conn, group)?
+    {
+        return Ok(standing);
+    }
+    let fit = proposal.iter().filter(|(_, target)| matches!(target, Target::Host(_))).count();
+    let fit = u32::try_from(fit).unwrap_or(u32::MAX);
+    let reason = proposal.iter().find_map(|(_, target)| match target {
+        Target::Bury(verdict) => Some(verdict.clone()),
+        Target::Host(_) => None,
+    });
+    let min_count_met = fit >= min_count;
+    let verdict = match reason {
+        Some(reason) if !min_count_met && fit > 0 => Some(too_few(fit, min_count, reason)),
+        reason => reason,
+    };
+    let made = GroupVerdict { min_count_met, verdict };
+    let now = conn.now();
+    boot_group::insert(conn, group, &made, now)?;
+    Ok(made)
+}
+
+fn too_few(fit: u32, min_count: u32, reason: Verdict) -> Verdict {
+    let (hosts, filters) = match reason.reason {
+        VerdictReason::NoValidHost { hosts, filters } => (hosts, filters),
+        _ => return reason,
+    };
+    Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, hosts, filters })
+}
+
+fn shared_verdict(group: &GroupVerdict) -> Verdict {
+    group.verdict.clone().unwrap_or_else(|| {
+        Verdict::new(VerdictReason::NoValidHost { hosts: 0, filters: Vec::new() })
+    })
+}
+
+/// Takes the cell of each chosen host from its host mapping, which alone decides it. An instance
+/// whose host has none is buried with that reason; its siblings go on.
+fn correct_cells(
+    conn: &mut ApiConnection,
+    targets: &mut [(&Member, Target)],
+) -> Result<(), DatabaseError> {
+    let mut hosts: BTreeMap<String, ()> = BTreeMap::new();
+    for (_, target) in targets.iter() {
+        if let Target::Host(selection) = target {
+            hosts.insert(selection.host.clone(), ());
+        }
+    }
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let hosts: Vec<String> = hosts.into_keys().collect();
+    let mut cells = HashMap::new();
+    for chunk in hosts.chunks(cellzero_api_db::ROWS_MAX) {
+        cells.extend(host_mapping::cells_of(conn, chunk)?);
+    }
+    for (_, target) in targets.iter_mut() {
+        if let Target::Host(selection) = target {
+            match cells.get(&selection.host) {
+                Some(cell) if !cell.is_cell0() => selection.cell = *cell,
+                _ => {
+                    let host = selection.host.clone();
+                    *target =
+                        Target::Bury(Verdict::new(VerdictReason::HostMappingNotFound { host }));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn claim_of(member: &Member, target: &Target) -> Option<Claim> {
+    let Target::Host(selection) = target else { return None };
+    let flavor = &member.spec.flavor;
+    let mut resources: Resources = flavor.resources();
+    if member.spec.is_boot_from_volume {
+        resources.disk_gb -= i64::from(flavor.root_gb);
+    }
+    Some(Claim {
+        instance_uuid: member.instance.uuid,
+        epoch: member.ticket.epoch,
+        host: selection.host.clone(),
+        resources,
+    })
+}

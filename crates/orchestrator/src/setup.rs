@@ -1,0 +1,188 @@
+//! Cells are made: a database is migrated, told which cell of which plane it is, and mapped.
+
+use cellzero_api_db::CellMapping;
+use cellzero_api_db::cell_mapping::{self, CELL0_NAME, CELL0_TRANSPORT_URL};
+use cellzero_cell_db::CellDatabase;
+use cellzero_database::{
+    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Identity, Options, UrlError,
+    transaction,
+};
+use cellzero_types::text;
+use cellzero_types::{CellUuid, InvalidField, PlaneUuid};
+use uuid::Uuid;
+
+use crate::Orchestrator;
+
+/// A cell that is to be made.
+#[derive(Debug, Clone)]
+pub struct NewCell {
+    /// For people.
+    pub name: String,
+    /// Its database; it must exist on its server. A SQLite file is made.
+    pub url: String,
+    /// Its message queue, which only Nova's own tools use.
+    pub transport_url: String,
+}
+
+impl NewCell {
+    /// A cell with this name in this database.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> NewCell {
+        NewCell { name: name.into(), url: url.into(), transport_url: CELL0_TRANSPORT_URL.to_owned() }
+    }
+}
+
+/// Why a cell was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateCellError {
+    /// Its name cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// Its URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The database belongs to another cell of this plane, or is the API database.
+    #[error("the database {url} is already {owner}; each cell needs a database of its own")]
+    DatabaseTaken {
+        /// The database, its password masked.
+        url: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// The database failed, or belongs to another plane.
+    #[error("the database {url} cannot become a cell")]
+    Cell {
+        /// The database, its password masked.
+        url: String,
+        /// Why.
+        #[source]
+        source: DatabaseError,
+    },
+    /// The API database failed.
+    #[error("the cell could not be mapped in the API database")]
+    Database(#[from] DatabaseError),
+}
+
+impl DatabaseErrorSource for CreateCellError {
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            CreateCellError::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Makes a cell: migrates the database at `url`, stamps it, and maps it under the URL in `new`.
+    /// One that was interrupted can be run again with the same database.
+    ///
+    /// # Errors
+    /// [`CreateCellError`].
+    pub async fn create_cell(
+        &self,
+        plane: PlaneUuid,
+        new: NewCell,
+        url: &DatabaseUrl,
+        options: Options,
+        deadline: Deadline,
+    ) -> Result<CellUuid, CreateCellError> {
+        text::check_name("cell name", &new.name)?;
+        let uuid = self.set_up(plane, (Uuid::new_v4(), &new), url, options, deadline).await?;
+        Ok(CellUuid(uuid))
+    }
+
+    /// Makes cell0 in the database at `url`, and maps it under the URL `stored`. Where it is mapped
+    /// already, that stands.
+    ///
+    /// # Errors
+    /// [`CreateCellError`].
+    pub async fn map_cell0(
+        &self,
+        plane: PlaneUuid,
+        stored: &str,
+        url: &DatabaseUrl,
+        options: Options,
+        deadline: Deadline,
+    ) -> Result<(), CreateCellError> {
+        let new = NewCell::new(CELL0_NAME, stored);
+        let cell0 = CellUuid::CELL0.0;
+        self.set_up(plane, (cell0, &new), url, options, deadline).await?;
+        Ok(())
+    }
+
+    async fn set_up(
+        &self,
+        plane: PlaneUuid,
+        (wanted, new): (Uuid, &NewCell),
+        url: &DatabaseUrl,
+        options: Options,
+        deadline: Deadline,
+    ) -> Result<Uuid, CreateCellError> {
+        let api_url = self.api().url().clone();
+        let mappings =
+            self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
+        check_free(url, wanted, &api_url, &mappings)?;
+        let database = CellDatabase::new(url.clone(), options);
+        let failed = |source| CreateCellError::Cell { url: url.to_string(), source };
+        database.migrate(deadline).await.map_err(failed)?;
+        // A stamp without a mapping is left of a run that was interrupted: it is taken up.
+        let standing = database.identity(deadline).await.map_err(failed)?;
+        let uuid = match standing {
+            Some(Identity { plane: theirs, cell: Some(cell) })
+                if theirs == plane.0
+                    && wanted != CellUuid::CELL0.0
+                    && !mappings.iter().any(|mapping| mapping.uuid.0 == cell) =>
+            {
+                cell
+            }
+            _ => wanted,
+        };
+        let identity = Identity { plane: plane.0, cell: Some(uuid) };
+        database.stamp(deadline, identity).await.map_err(failed)?;
+        database.check_drift(deadline).await.map_err(failed)?;
+        database.close().await;
+        let mapping = CellMapping {
+            id: 0,
+            uuid: CellUuid(uuid),
+            name: Some(new.name.clone()),
+            transport_url: Some(new.transport_url.clone()),
+            database_connection: Some(new.url.clone()),
+            disabled: false,
+        };
+        let url = url.clone();
+        self.api()
+            .run("map_cell", deadline, move |conn| {
+                transaction(conn, "map_cell", |conn| {
+                    let now = conn.now();
+                    let mappings = cell_mapping::all_locked(conn)?;
+                    if mappings.iter().any(|known| known.uuid == mapping.uuid) {
+                        return Ok(());
+                    }
+                    check_free(&url, mapping.uuid.0, &api_url, &mappings)?;
+                    Ok::<_, CreateCellError>(cell_mapping::insert(conn, &mapping, now)?)
+                })
+            })
+            .await?;
+        Ok(uuid)
+    }
+}
+
+/// Refuses a database that is the API database or another cell's.
+fn check_free(
+    url: &DatabaseUrl,
+    wanted: Uuid,
+    api_url: &DatabaseUrl,
+    mappings: &[CellMapping],
+) -> Result<(), CreateCellError> {
+    let taken = |owner: String| CreateCellError::DatabaseTaken { url: url.to_string(), owner };
+    if url.same_database(api_url) {
+        return Err(taken("the API database".to_owned()));
+    }
+    for mapping in mappings.iter().filter(|mapping| mapping.uuid.0 != wanted) {
+        let same = mapping.database_url(None).is_ok_and(|other| other.same_database(url));
+        if same {
+            return Err(taken(format!("cell {}", mapping.identity())));
+        }
+    }
+    Ok(())
+}
