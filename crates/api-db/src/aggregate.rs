@@ -52,7 +52,7 @@ pub fn by_host(
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = aggregates)]
+#[diesel(table_name = aggregates, treat_none_as_default_value = false)]
 struct NewAggregate<'a> {
     created_at: NaiveDateTime,
     uuid: String,
@@ -60,7 +60,7 @@ struct NewAggregate<'a> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = aggregate_metadata)]
+#[diesel(table_name = aggregate_metadata, treat_none_as_default_value = false)]
 struct NewItem<'a> {
     created_at: NaiveDateTime,
     aggregate_id: i32,
@@ -69,7 +69,7 @@ struct NewItem<'a> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = aggregate_hosts)]
+#[diesel(table_name = aggregate_hosts, treat_none_as_default_value = false)]
 struct NewHost<'a> {
     created_at: NaiveDateTime,
     host: &'a str,

@@ -20,7 +20,7 @@ pub struct BootIntent {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = boot_intents)]
+#[diesel(table_name = boot_intents, treat_none_as_default_value = false)]
 struct NewRow {
     instance_uuid: String,
     epoch: i64,
@@ -66,11 +66,7 @@ pub fn of_instances(
             .select((boot_intents::instance_uuid, boot_intents::epoch, boot_intents::cell_uuid))
             .load(conn.sql())?;
         for (uuid, epoch, cell) in rows {
-            intents.push(BootIntent {
-                instance_uuid: parse(&uuid)?,
-                epoch,
-                cell: parse(&cell)?,
-            });
+            intents.push(BootIntent { instance_uuid: parse(&uuid)?, epoch, cell: parse(&cell)? });
         }
     }
     Ok(intents)
@@ -101,7 +97,10 @@ pub fn forget_epoch(
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
-pub fn to_sweep(conn: &mut ApiConnection, limit: u32) -> Result<Vec<(BootIntent, i64)>, DatabaseError> {
+pub fn to_sweep(
+    conn: &mut ApiConnection,
+    limit: u32,
+) -> Result<Vec<(BootIntent, i64)>, DatabaseError> {
     use crate::schema::{boot_states, build_requests};
     let has_request = diesel::dsl::exists(
         build_requests::table
@@ -111,11 +110,7 @@ pub fn to_sweep(conn: &mut ApiConnection, limit: u32) -> Result<Vec<(BootIntent,
         .inner_join(
             boot_states::table.on(boot_states::instance_uuid.eq(boot_intents::instance_uuid)),
         )
-        .filter(
-            boot_intents::epoch
-                .lt(boot_states::epoch)
-                .or(diesel::dsl::not(has_request)),
-        )
+        .filter(boot_intents::epoch.lt(boot_states::epoch).or(diesel::dsl::not(has_request)))
         .order((boot_intents::instance_uuid, boot_intents::epoch))
         .limit(limit.into())
         .select((
@@ -127,8 +122,7 @@ pub fn to_sweep(conn: &mut ApiConnection, limit: u32) -> Result<Vec<(BootIntent,
         .load(conn.sql())?;
     rows.into_iter()
         .map(|(uuid, epoch, cell, state_epoch)| {
-            let intent =
-                BootIntent { instance_uuid: parse(&uuid)?, epoch, cell: parse(&cell)? };
+            let intent = BootIntent { instance_uuid: parse(&uuid)?, epoch, cell: parse(&cell)? };
             Ok((intent, state_epoch))
         })
         .collect()

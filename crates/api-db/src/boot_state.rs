@@ -211,16 +211,17 @@ pub fn lock_undecided(
     uuids.sort();
     let mut states = Vec::with_capacity(uuids.len());
     for chunk in uuids.chunks(ROWS_MAX) {
-        let rows: Vec<Row> = load_locked!(
-            conn,
-            boot_states::table
-                .inner_join(build_requests::table.on(
-                    build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
-                ))
-                .filter(boot_states::instance_uuid.eq_any(chunk))
-                .order(boot_states::instance_uuid)
-                .select(Row::as_select())
-        )?;
+        let rows: Vec<Row> =
+            load_locked!(
+                conn,
+                boot_states::table
+                    .inner_join(build_requests::table.on(
+                        build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
+                    ))
+                    .filter(boot_states::instance_uuid.eq_any(chunk))
+                    .order(boot_states::instance_uuid)
+                    .select(Row::as_select())
+            )?;
         for row in rows {
             states.push(state(row)?);
         }
@@ -258,9 +259,10 @@ pub fn due_groups(
     let free = boot_states::lease_until.is_null().or(boot_states::lease_until.lt(now));
     let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
     let groups: Vec<String> = boot_states::table
-        .inner_join(build_requests::table.on(
-            build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
-        ))
+        .inner_join(
+            build_requests::table
+                .on(build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable())),
+        )
         .filter(free)
         .filter(due)
         .group_by(boot_states::group_uuid)

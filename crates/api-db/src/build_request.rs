@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use cellzero_database::DatabaseError;
 use cellzero_types::flavor::Flavor;
 use cellzero_types::nova_object::{NovaList, NovaObject};
-use cellzero_types::{
-    BlockDevice, Home, Instance, InstanceUuid, PowerState, TaskState, VmState,
-};
+use cellzero_types::{BlockDevice, Home, Instance, InstanceUuid, PowerState, TaskState, VmState};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -61,9 +59,10 @@ pub fn insert(
 pub fn delete(conn: &mut ApiConnection, uuids: &[InstanceUuid]) -> Result<usize, DatabaseError> {
     let mut deleted = 0;
     for chunk in texts(uuids).chunks(ROWS_MAX) {
-        deleted +=
-            diesel::delete(build_requests::table.filter(build_requests::instance_uuid.eq_any(chunk)))
-                .execute(conn.sql())?;
+        deleted += diesel::delete(
+            build_requests::table.filter(build_requests::instance_uuid.eq_any(chunk)),
+        )
+        .execute(conn.sql())?;
     }
     Ok(deleted)
 }
@@ -122,9 +121,7 @@ pub fn all(
 ) -> Result<Vec<Instance>, DatabaseError> {
     let query = build_requests::table.order(build_requests::id).select(Row::as_select());
     let rows: Vec<Row> = match project_id {
-        Some(project) => {
-            query.filter(build_requests::project_id.eq(project)).load(conn.sql())?
-        }
+        Some(project) => query.filter(build_requests::project_id.eq(project)).load(conn.sql())?,
         None => query.load(conn.sql())?,
     };
     rows.into_iter().map(unwrap).collect()

@@ -48,7 +48,7 @@ impl cellzero_database::DatabaseErrorSource for ClaimError {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = claims)]
+#[diesel(table_name = claims, treat_none_as_default_value = false)]
 struct NewRow<'a> {
     instance_uuid: String,
     epoch: i64,

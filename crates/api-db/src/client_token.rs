@@ -9,7 +9,7 @@ use crate::schema::client_tokens;
 use crate::{ApiConnection, parse};
 
 #[derive(Insertable)]
-#[diesel(table_name = client_tokens)]
+#[diesel(table_name = client_tokens, treat_none_as_default_value = false)]
 struct NewRow<'a> {
     project_id: &'a str,
     token: &'a str,

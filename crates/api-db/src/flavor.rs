@@ -131,7 +131,7 @@ struct NewRow<'a> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = flavor_extra_specs)]
+#[diesel(table_name = flavor_extra_specs, treat_none_as_default_value = false)]
 struct NewSpec<'a> {
     created_at: NaiveDateTime,
     flavor_id: i32,
@@ -178,7 +178,7 @@ pub fn insert(
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = flavor_projects)]
+#[diesel(table_name = flavor_projects, treat_none_as_default_value = false)]
 struct NewAccess<'a> {
     created_at: NaiveDateTime,
     flavor_id: i32,

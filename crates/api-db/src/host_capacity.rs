@@ -95,11 +95,8 @@ pub fn of_enabled_cells(conn: &mut ApiConnection) -> Result<Vec<HostCapacity>, D
 /// # Errors
 /// The database's, or a damaged row.
 pub fn find(conn: &mut ApiConnection, host: &str) -> Result<Option<HostCapacity>, DatabaseError> {
-    let row: Option<Row> = host_capacity::table
-        .find(host)
-        .select(Row::as_select())
-        .first(conn.sql())
-        .optional()?;
+    let row: Option<Row> =
+        host_capacity::table.find(host).select(Row::as_select()).first(conn.sql()).optional()?;
     row.map(capacity).transpose()
 }
 

@@ -11,7 +11,7 @@ use crate::schema::{cell_mappings, host_mappings};
 use crate::{ApiConnection, parse};
 
 #[derive(Insertable)]
-#[diesel(table_name = host_mappings)]
+#[diesel(table_name = host_mappings, treat_none_as_default_value = false)]
 struct NewRow<'a> {
     created_at: NaiveDateTime,
     cell_id: i32,

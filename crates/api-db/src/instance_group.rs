@@ -66,7 +66,10 @@ fn max_server_per_host(rules: Option<&str>) -> u32 {
 ///
 /// # Errors
 /// The database's.
-pub fn members(conn: &mut ApiConnection, group_id: i32) -> Result<Vec<InstanceUuid>, DatabaseError> {
+pub fn members(
+    conn: &mut ApiConnection,
+    group_id: i32,
+) -> Result<Vec<InstanceUuid>, DatabaseError> {
     let uuids: Vec<Option<String>> = instance_group_member::table
         .filter(instance_group_member::group_id.eq(group_id))
         .select(instance_group_member::instance_uuid)
@@ -76,7 +79,7 @@ pub fn members(conn: &mut ApiConnection, group_id: i32) -> Result<Vec<InstanceUu
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = instance_group_member)]
+#[diesel(table_name = instance_group_member, treat_none_as_default_value = false)]
 struct NewMember {
     created_at: NaiveDateTime,
     instance_uuid: String,
@@ -114,7 +117,7 @@ pub fn remove_member(conn: &mut ApiConnection, uuid: InstanceUuid) -> Result<(),
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = instance_groups)]
+#[diesel(table_name = instance_groups, treat_none_as_default_value = false)]
 struct NewGroup<'a> {
     created_at: NaiveDateTime,
     user_id: &'a str,
@@ -124,7 +127,7 @@ struct NewGroup<'a> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = instance_group_policy)]
+#[diesel(table_name = instance_group_policy, treat_none_as_default_value = false)]
 struct NewPolicy<'a> {
     created_at: NaiveDateTime,
     policy: &'a str,

@@ -64,8 +64,7 @@ pub fn insert(
     Ok(())
 }
 
-type Row =
-    (String, Option<String>, String, Option<String>, Option<bool>, Option<NaiveDateTime>);
+type Row = (String, Option<String>, String, Option<String>, Option<bool>, Option<NaiveDateTime>);
 
 fn mapping(row: Row) -> Result<InstanceMapping, DatabaseError> {
     let (instance_uuid, cell, project_id, user_id, queued_for_delete, created_at) = row;
@@ -147,10 +146,7 @@ pub fn decide(
             .filter(instance_mappings::cell_id.is_null())
             .filter(instance_mappings::queued_for_delete.eq(false));
         decided += diesel::update(undecided)
-            .set((
-                instance_mappings::cell_id.eq(cell_id),
-                instance_mappings::updated_at.eq(now),
-            ))
+            .set((instance_mappings::cell_id.eq(cell_id), instance_mappings::updated_at.eq(now)))
             .execute(conn.sql())?;
     }
     Ok(decided)
@@ -167,15 +163,14 @@ pub fn queue_for_delete(
     cell: Option<CellUuid>,
     now: NaiveDateTime,
 ) -> Result<bool, DatabaseError> {
-    let row = instance_mappings::table
-        .filter(instance_mappings::instance_uuid.eq(uuid.text()))
-        .filter(instance_mappings::queued_for_delete.eq(false).or(
-            instance_mappings::queued_for_delete.is_null(),
-        ));
-    let values = (
-        instance_mappings::queued_for_delete.eq(true),
-        instance_mappings::updated_at.eq(now),
-    );
+    let row =
+        instance_mappings::table.filter(instance_mappings::instance_uuid.eq(uuid.text())).filter(
+            instance_mappings::queued_for_delete
+                .eq(false)
+                .or(instance_mappings::queued_for_delete.is_null()),
+        );
+    let values =
+        (instance_mappings::queued_for_delete.eq(true), instance_mappings::updated_at.eq(now));
     let changed = match cell {
         None => diesel::update(row.filter(instance_mappings::cell_id.is_null()))
             .set(values)

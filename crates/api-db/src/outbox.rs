@@ -75,12 +75,7 @@ pub fn due(
         .load(conn.sql())?;
     rows.into_iter()
         .map(|(id, instance, sequence, payload)| {
-            Ok(Release {
-                id: parse(&id)?,
-                instance_uuid: parse(&instance)?,
-                sequence,
-                payload,
-            })
+            Ok(Release { id: parse(&id)?, instance_uuid: parse(&instance)?, sequence, payload })
         })
         .collect()
 }

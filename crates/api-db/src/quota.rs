@@ -146,7 +146,7 @@ pub fn usage(conn: &mut ApiConnection, project_id: &str) -> Result<Usage, Databa
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = quotas)]
+#[diesel(table_name = quotas, treat_none_as_default_value = false)]
 struct NewQuota<'a> {
     created_at: NaiveDateTime,
     project_id: &'a str,

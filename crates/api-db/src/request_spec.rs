@@ -97,10 +97,11 @@ fn unwrap(uuid: &str, text: &str) -> Result<RequestSpec, DatabaseError> {
     let object: NovaObject<SpecData> = serde_json::from_str(text)
         .map_err(|error| DatabaseError::damaged(format!("request spec of {uuid}: {error}")))?;
     let data = object.data;
-    let hints = data.scheduler_hints.unwrap_or_default().into_iter().map(|(key, hint)| match hint {
-        Hint::Many(values) => (key, values),
-        Hint::One(value) => (key, vec![value]),
-    });
+    let hints =
+        data.scheduler_hints.unwrap_or_default().into_iter().map(|(key, hint)| match hint {
+            Hint::Many(values) => (key, values),
+            Hint::One(value) => (key, vec![value]),
+        });
     Ok(RequestSpec {
         instance_uuid: parse(&data.instance_uuid)?,
         request_id: data.request_id.unwrap_or_default(),
@@ -125,7 +126,7 @@ fn unwrap(uuid: &str, text: &str) -> Result<RequestSpec, DatabaseError> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = request_specs)]
+#[diesel(table_name = request_specs, treat_none_as_default_value = false)]
 struct NewRow {
     created_at: NaiveDateTime,
     instance_uuid: String,

@@ -75,7 +75,14 @@ pub fn latest_of_instances(
         .filter(dsl::instance_uuid.eq_any(texts(uuids)))
         .filter(dsl::deleted.eq(0))
         .order((dsl::created_at, dsl::id))
-        .select((dsl::instance_uuid, dsl::code, dsl::message, dsl::details, dsl::host, dsl::created_at))
+        .select((
+            dsl::instance_uuid,
+            dsl::code,
+            dsl::message,
+            dsl::details,
+            dsl::host,
+            dsl::created_at,
+        ))
         .load(conn.sql())?;
     let mut latest = HashMap::new();
     for (uuid, code, message, details, host, created_at) in rows {

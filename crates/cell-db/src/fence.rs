@@ -101,10 +101,7 @@ pub(crate) fn raise(
 ///
 /// # Errors
 /// The database's.
-pub fn find(
-    conn: &mut CellConnection,
-    uuid: InstanceUuid,
-) -> Result<Option<Fence>, DatabaseError> {
+pub fn find(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<Fence>, DatabaseError> {
     let fence = instance_fences::table
         .filter(instance_fences::instance_uuid.eq(uuid.text()))
         .select((

@@ -259,10 +259,7 @@ pub fn find(
                 diesel::dsl::sql::<Nullable<Text>>(ACCESS_IP_V4),
                 diesel::dsl::sql::<Nullable<Text>>(ACCESS_IP_V6),
             ),
-            (
-                instance_extra::flavor.nullable(),
-                instance_info_caches::network_info.nullable(),
-            ),
+            (instance_extra::flavor.nullable(), instance_info_caches::network_info.nullable()),
         ))
         .into_boxed::<crate::Dialect>();
     let query = match with_deleted {
@@ -355,7 +352,10 @@ fn whole(
 ///
 /// # Errors
 /// The database's.
-pub fn host(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<String>, DatabaseError> {
+pub fn host(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<String>, DatabaseError> {
     let host: Option<Option<String>> = instances::table
         .filter(instances::uuid.eq(uuid.text()))
         .filter(instances::deleted.eq(0))
@@ -409,10 +409,8 @@ pub fn change_task(
         .filter(instances::uuid.eq(uuid.text()))
         .filter(instances::deleted.eq(0))
         .filter(instances::vm_state.eq(vm_state.as_str()));
-    let values = (
-        instances::task_state.eq(to.map(TaskState::as_str)),
-        instances::updated_at.eq(now),
-    );
+    let values =
+        (instances::task_state.eq(to.map(TaskState::as_str)), instances::updated_at.eq(now));
     let changed = match from {
         None => diesel::update(live.filter(instances::task_state.is_null()))
             .set(values)

@@ -64,8 +64,7 @@ pub type CellConnection = cellzero_database::Connection<Cell>;
 pub type CellDatabase = Database<Cell>;
 
 /// The SQL dialect that all three backends share.
-pub(crate) type Dialect =
-    <cellzero_database::AnyConnection as diesel::Connection>::Backend;
+pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connection>::Backend;
 
 /// Inserts rows in as few statements as the bind limits allow; none for no rows.
 macro_rules! insert_rows {

@@ -56,7 +56,9 @@ fn key_expression(key: SortKey, backend: Backend, foreign_collation: bool) -> Ke
     };
     let column = format!("instances.{column}");
     match key {
-        SortKey::CreatedAt | SortKey::UpdatedAt | SortKey::LaunchedAt => KeyExpression::Time(column),
+        SortKey::CreatedAt | SortKey::UpdatedAt | SortKey::LaunchedAt => {
+            KeyExpression::Time(column)
+        }
         SortKey::PowerState | SortKey::InstanceTypeId => KeyExpression::Number(column),
         _ if !foreign_collation => KeyExpression::Text(column),
         _ => KeyExpression::Text(match backend {
@@ -221,9 +223,8 @@ fn filter_conditions(filters: &ListFilters, backend: Backend) -> Vec<Condition> 
         equal(Box::new(sql::<Bool>(function).bind::<Text, _>(part).sql(") > 0")));
     }
     for tag in filters.tags.clone() {
-        let tagged = tags::table
-            .filter(tags::resource_id.eq(instances::uuid))
-            .filter(tags::tag.eq(tag));
+        let tagged =
+            tags::table.filter(tags::resource_id.eq(instances::uuid)).filter(tags::tag.eq(tag));
         equal(Box::new(exists(tagged)));
     }
     for (key, value) in filters.metadata.clone() {
@@ -248,14 +249,9 @@ fn deletion_conditions(filters: &ListFilters) -> Vec<Condition> {
         (false, Some(_)) => {}
     }
     if let Some(since) = filters.changes_since {
-        all.push(Box::new(
-            instances::updated_at
-                .ge(since)
-                .assume_not_null()
-                .or(instances::updated_at
-                    .is_null()
-                    .and(instances::created_at.ge(since).assume_not_null())),
-        ));
+        all.push(Box::new(instances::updated_at.ge(since).assume_not_null().or(
+            instances::updated_at.is_null().and(instances::created_at.ge(since).assume_not_null()),
+        )));
     }
     all
 }

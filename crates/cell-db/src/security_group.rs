@@ -103,9 +103,8 @@ pub fn of_instances(
 ) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
     let rows: Vec<(Option<String>, Option<String>)> = security_group_instance_association::table
         .inner_join(
-            security_groups::table
-                .on(security_group_instance_association::security_group_id
-                    .eq(security_groups::id.nullable())),
+            security_groups::table.on(security_group_instance_association::security_group_id
+                .eq(security_groups::id.nullable())),
         )
         .filter(security_group_instance_association::instance_uuid.eq_any(texts(uuids)))
         .filter(security_group_instance_association::deleted.eq(0))
@@ -119,4 +118,3 @@ pub fn of_instances(
     by_instance.values_mut().for_each(|names| names.sort());
     Ok(by_instance)
 }
-

@@ -10,7 +10,7 @@ use crate::schema::tags;
 use crate::{CellConnection, insert_rows, texts};
 
 #[derive(Insertable)]
-#[diesel(table_name = tags)]
+#[diesel(table_name = tags, treat_none_as_default_value = false)]
 pub(crate) struct NewTag<'a> {
     pub(crate) resource_id: &'a str,
     pub(crate) tag: &'a str,

@@ -184,9 +184,7 @@ fn insert_fences(
 ) -> Result<(), DatabaseError> {
     let fences: Vec<_> = instances
         .iter()
-        .map(|new| {
-            (new.instance.uuid.text(), new.epoch, Some(new.epoch), new.verdict.as_ref())
-        })
+        .map(|new| (new.instance.uuid.text(), new.epoch, Some(new.epoch), new.verdict.as_ref()))
         .collect();
     fence::insert(conn, &fences, now)
 }

@@ -115,9 +115,8 @@ impl CellsAdmin<'_> {
     /// # Errors
     /// As [`create`](Self::create).
     pub async fn create_embedded(&self, name: &str) -> Result<CellUuid, Write<CreateCellError>> {
-        let refuse = |expected: &str| {
-            Write::Failed(InvalidField::new("cell name", name, expected).into())
-        };
+        let refuse =
+            |expected: &str| Write::Failed(InvalidField::new("cell name", name, expected).into());
         if name.contains(['/', '\\']) || name.starts_with('.') || name == "api" || name == "cell0" {
             return Err(refuse("a plain file name other than api and cell0"));
         }
@@ -180,11 +179,7 @@ impl Hosts<'_> {
     ///
     /// # Errors
     /// [`HostError`]: a bad field, a host in cell0 or of another cell, or a database.
-    pub async fn report(
-        &self,
-        cell: CellUuid,
-        node: &ComputeNode,
-    ) -> Result<(), Write<HostError>> {
+    pub async fn report(&self, cell: CellUuid, node: &ComputeNode) -> Result<(), Write<HostError>> {
         let deadline = self.0.admin_deadline();
         self.0.orchestrator()?.report_host(cell, node, deadline).await.map_err(Write::Failed)
     }

@@ -41,7 +41,13 @@ impl ControlPlane {
         if !cell0_is_mapped {
             let cell0 = cell0_url(&config, &url)?;
             orchestrator
-                .map_cell0(plane, &stored_url(&cell0, base_dir.as_deref()), &cell0, config.options.clone(), deadline)
+                .map_cell0(
+                    plane,
+                    &stored_url(&cell0, base_dir.as_deref()),
+                    &cell0,
+                    config.options.clone(),
+                    deadline,
+                )
                 .await
                 .map_err(OpenError::Cell0)?;
         }
@@ -168,4 +174,3 @@ pub(crate) fn stored_url(url: &DatabaseUrl, base_dir: Option<&Path>) -> String {
     };
     stored.to_string_lossy().into_owned()
 }
-

@@ -123,15 +123,18 @@ impl Orchestrator {
         self.api()
             .run("accept", deadline, move |conn| {
                 let outcome = transaction(conn, "accept", |conn| {
-                    accept(conn, &Try {
-                        ctx: &ctx,
-                        request: &request,
-                        group,
-                        uuids: &uuids,
-                        owner: &this.0.owner,
-                        lease,
-                        fallback: this.0.options.quota,
-                    })
+                    accept(
+                        conn,
+                        &Try {
+                            ctx: &ctx,
+                            request: &request,
+                            group,
+                            uuids: &uuids,
+                            owner: &this.0.owner,
+                            lease,
+                            fallback: this.0.options.quota,
+                        },
+                    )
                 })?;
                 Ok(match outcome {
                     Outcome::New(leased, accepted) => {
@@ -212,9 +215,8 @@ fn take_token(
 ) -> Result<Option<Accepted>, DatabaseError> {
     let project = &attempt.ctx.project_id;
     // The loser of a race waits here for the winner's commit, and then finds the token taken.
-    let taken = savepoint(conn, |conn| {
-        client_token::insert(conn, project, token, attempt.group, now)
-    });
+    let taken =
+        savepoint(conn, |conn| client_token::insert(conn, project, token, attempt.group, now));
     match taken {
         Ok(()) => Ok(None),
         Err(error) if error.kind() == ErrorKind::UniqueViolation => {
@@ -231,8 +233,8 @@ fn take_token(
 fn find_flavor(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Flavor, BootError> {
     let wanted = &attempt.request.flavor;
     let refuse = |expected: &str| InvalidField::new("flavorRef", wanted, expected);
-    let flavor = flavor::find(conn, wanted)?
-        .ok_or_else(|| refuse("the id of a flavor that exists"))?;
+    let flavor =
+        flavor::find(conn, wanted)?.ok_or_else(|| refuse("the id of a flavor that exists"))?;
     if flavor.disabled {
         return Err(refuse("the id of a flavor that is not disabled").into());
     }
@@ -250,7 +252,9 @@ fn find_key(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Option<String
     let Some(name) = &attempt.request.key_name else { return Ok(None) };
     match key_pair::find_public_key(conn, &attempt.ctx.user_id, name)? {
         Some(key) => Ok(Some(key)),
-        None => Err(InvalidField::new("key_name", name, "the name of a key pair of the user").into()),
+        None => {
+            Err(InvalidField::new("key_name", name, "the name of a key pair of the user").into())
+        }
     }
 }
 
@@ -347,9 +351,7 @@ fn instance(
         project_id: attempt.ctx.project_id.clone(),
         user_id: attempt.ctx.user_id.clone(),
         display_description: Some(request.description.clone().unwrap_or_else(|| name.clone())),
-        hostname: Some(
-            request.hostname.clone().unwrap_or_else(|| hostname_of(&name, uuid.0)),
-        ),
+        hostname: Some(request.hostname.clone().unwrap_or_else(|| hostname_of(&name, uuid.0))),
         display_name: Some(name),
         vm_state: Some(VmState::Building),
         task_state: Some(TaskState::SCHEDULING),

@@ -92,7 +92,11 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`ActionError::InstanceInvalidState`] unless it is ACTIVE with no task, in a live cell.
-    pub async fn reboot(&self, ctx: &RequestContext, uuid: InstanceUuid) -> Result<(), ActionError> {
+    pub async fn reboot(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<(), ActionError> {
         let shown = self.0.router.show(ctx, uuid).await?;
         check_home(uuid, Action::Reboot, shown.home)?;
         let Home::Cell(cell) = shown.home else { return Ok(()) };

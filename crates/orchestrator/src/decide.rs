@@ -8,9 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cellzero_api_db::boot_state::{self, Ticket};
-use cellzero_api_db::{
-    ApiConnection, boot_intent, build_request, cell_mapping, instance_mapping,
-};
+use cellzero_api_db::{ApiConnection, boot_intent, build_request, cell_mapping, instance_mapping};
 use cellzero_database::{DatabaseError, DatabaseErrorSource, ErrorKind, transaction};
 use cellzero_types::{CellUuid, InstanceUuid};
 

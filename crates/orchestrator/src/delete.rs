@@ -68,7 +68,11 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`DeleteError`]. An instance whose delete is still under way is `Ok` again.
-    pub async fn delete(&self, ctx: &RequestContext, uuid: InstanceUuid) -> Result<(), DeleteError> {
+    pub async fn delete(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<(), DeleteError> {
         let deadline = Deadline::after(ctx.timeout);
         for _ in 0..MOVES_MAX {
             match self.decide_delete(ctx, uuid, deadline).await? {
@@ -150,8 +154,9 @@ impl Orchestrator {
                         host,
                         block_devices,
                     })),
-                    None => release(id, uuid, epoch, block_devices, networks)
-                        .map(Operation::Release),
+                    None => {
+                        release(id, uuid, epoch, block_devices, networks).map(Operation::Release)
+                    }
                 };
                 let effects: Vec<OutboxRow> = operation.map(OutboxRow::from).into_iter().collect();
                 whole::delete(conn, &ctx, uuid, epoch, &effects)
@@ -185,7 +190,9 @@ impl Orchestrator {
             let cell = intent.cell;
             let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
             handle
-                .run("sweep", self.step_deadline(), move |conn| whole::sweep(conn, &[(uuid, epoch)]))
+                .run("sweep", self.step_deadline(), move |conn| {
+                    whole::sweep(conn, &[(uuid, epoch)])
+                })
                 .await
                 .map_err(|source| CellError::Database { cell, source })?;
             self.forget(vec![intent]).await?;
@@ -249,7 +256,8 @@ fn release(
     let volumes = block_devices
         .iter()
         .any(|device| device.source_type == "volume" || device.attachment_id.is_some());
-    let ports = matches!(&networks, Networks::Requested(all) if all.iter().any(|n| n.port_id.is_some()));
+    let ports =
+        matches!(&networks, Networks::Requested(all) if all.iter().any(|n| n.port_id.is_some()));
     (volumes || ports).then_some(ReleaseOperation {
         id,
         instance_uuid,

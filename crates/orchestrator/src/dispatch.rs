@@ -208,8 +208,11 @@ impl Orchestrator {
         cell: CellUuid,
         due: Vec<OutboxRow>,
     ) -> Result<Vec<OutboxRow>, DatabaseError> {
-        let builds: Vec<InstanceUuid> =
-            due.iter().filter(|row| row.operation == "build").map(|row| row.instance_uuid).collect();
+        let builds: Vec<InstanceUuid> = due
+            .iter()
+            .filter(|row| row.operation == "build")
+            .map(|row| row.instance_uuid)
+            .collect();
         if builds.is_empty() {
             return Ok(due);
         }
@@ -298,8 +301,10 @@ impl Orchestrator {
     }
 
     async fn send_release(&self, release: Release) -> Result<bool, DatabaseError> {
-        let operation: ReleaseOperation = serde_json::from_str(&release.payload)
-            .map_err(|error| DatabaseError::damaged(format!("outbox row {}: {error}", release.id)))?;
+        let operation: ReleaseOperation =
+            serde_json::from_str(&release.payload).map_err(|error| {
+                DatabaseError::damaged(format!("outbox row {}: {error}", release.id))
+            })?;
         let id = release.id;
         let answer = self.0.dispatch.release(&operation).await;
         if let Err(error) = &answer {

@@ -31,7 +31,10 @@ pub mod sweep;
 pub use accept::{Accepted, BootError};
 pub use action::{Action, ActionError};
 pub use delete::DeleteError;
-pub use dispatch::{BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch, ReleaseOperation, RebootOperation};
+pub use dispatch::{
+    BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
+    RebootOperation, ReleaseOperation,
+};
 pub use report::{HostError, ReportError};
 pub use settle::{SettleError, Settled};
 pub use setup::{CreateCellError, NewCell};

@@ -17,9 +17,7 @@ use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::{ApiConnection, host_mapping};
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
 use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
-use cellzero_types::{
-    CellUuid, GroupUuid, InstanceUuid, Resources, Verdict, VerdictReason,
-};
+use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Resources, Verdict, VerdictReason};
 
 use crate::Orchestrator;
 use crate::settle::{LeasedGroup, Member};
@@ -132,7 +130,8 @@ impl Orchestrator {
         let first = leased.members.iter().all(|member| member.attempts == 0);
         self.api()
             .run("place", self.step_deadline(), move |conn| {
-                let mut placed_before = if first { PlacedBefore::Never } else { PlacedBefore::Maybe };
+                let mut placed_before =
+                    if first { PlacedBefore::Never } else { PlacedBefore::Maybe };
                 loop {
                     let done = transaction(conn, "place", |conn| {
                         place_in_transaction(conn, (group, min_count), &proposal, placed_before)

@@ -221,11 +221,7 @@ impl Orchestrator {
     }
 
     /// Buries those for which no cell could be written, however often another was tried.
-    fn give_up_on_cells(
-        &self,
-        leased: &LeasedGroup,
-        forced: &mut HashMap<InstanceUuid, Verdict>,
-    ) {
+    fn give_up_on_cells(&self, leased: &LeasedGroup, forced: &mut HashMap<InstanceUuid, Verdict>) {
         if leased.excluded_cells.is_empty() {
             return;
         }
@@ -288,10 +284,8 @@ impl Orchestrator {
         settled.waiting += leased.members.len();
         let attempts = leased.members.iter().map(|member| member.attempts).max().unwrap_or(0);
         let options = &self.0.options;
-        let back_off = options
-            .back_off
-            .saturating_mul(1 << attempts.clamp(0, 16))
-            .min(options.back_off_max);
+        let back_off =
+            options.back_off.saturating_mul(1 << attempts.clamp(0, 16)).min(options.back_off_max);
         if let Err(error) = self.hand_back(leased, Some(back_off)).await {
             // Then the lease runs out, and the group is taken again after it.
             tracing::warn!(group = %leased.group, error = &error as &dyn std::error::Error, "group not handed back");
@@ -382,8 +376,10 @@ fn read_group(
     let uuids: Vec<InstanceUuid> = states.iter().map(|state| state.instance_uuid).collect();
     let mut instances: HashMap<InstanceUuid, Instance> =
         build_request::of_instances(conn, &uuids)?.into_iter().map(|i| (i.uuid, i)).collect();
-    let mut specs: HashMap<InstanceUuid, RequestSpec> =
-        request_spec::of_instances(conn, &uuids)?.into_iter().map(|s| (s.instance_uuid, s)).collect();
+    let mut specs: HashMap<InstanceUuid, RequestSpec> = request_spec::of_instances(conn, &uuids)?
+        .into_iter()
+        .map(|s| (s.instance_uuid, s))
+        .collect();
     let mut excluded_cells: Vec<CellUuid> = Vec::new();
     let mut members = Vec::with_capacity(states.len());
     for state in states {
@@ -400,13 +396,6 @@ fn read_group(
         members.push(Member { ticket: state.ticket(), instance, spec, attempts: state.attempts });
     }
     let request_id = members.first().map(|m| m.spec.request_id.clone()).unwrap_or_default();
-    let group = LeasedGroup {
-        group,
-        min_count,
-        request_id,
-        accepted_at,
-        excluded_cells,
-        members,
-    };
+    let group = LeasedGroup { group, min_count, request_id, accepted_at, excluded_cells, members };
     Ok(Some(group))
 }

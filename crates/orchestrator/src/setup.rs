@@ -27,7 +27,11 @@ pub struct NewCell {
 impl NewCell {
     /// A cell with this name in this database.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> NewCell {
-        NewCell { name: name.into(), url: url.into(), transport_url: CELL0_TRANSPORT_URL.to_owned() }
+        NewCell {
+            name: name.into(),
+            url: url.into(),
+            transport_url: CELL0_TRANSPORT_URL.to_owned(),
+        }
     }
 }
 
@@ -119,8 +123,7 @@ impl Orchestrator {
         deadline: Deadline,
     ) -> Result<Uuid, CreateCellError> {
         let api_url = self.api().url().clone();
-        let mappings =
-            self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
+        let mappings = self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
         check_free(url, wanted, &api_url, &mappings)?;
         let database = CellDatabase::new(url.clone(), options);
         let failed = |source| CreateCellError::Cell { url: url.to_string(), source };

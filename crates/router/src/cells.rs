@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cellzero_api_db::{ApiDatabase, CellMapping, cell_mapping};
 use cellzero_cell_db::{CellConnection, CellDatabase};
 use cellzero_database::{
-    Counters, DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options, UrlError,
+    Counters, DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options,
+    UrlError,
 };
 use cellzero_types::{CellUuid, PlaneUuid};
 use tokio::sync::OnceCell;

@@ -48,7 +48,9 @@ pub enum ReadError {
         uuid: InstanceUuid,
     },
     /// The page begins after an instance that does not exist, or is another project's.
-    #[error("marker {marker} could not be found; it must be the uuid of an instance of the page before")]
+    #[error(
+        "marker {marker} could not be found; it must be the uuid of an instance of the page before"
+    )]
     MarkerNotFound {
         /// The marker.
         marker: InstanceUuid,

@@ -213,8 +213,12 @@ impl Router {
         walk: &mut Walk,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<Candidate>, ReadError> {
-        let uuids: Vec<InstanceUuid> =
-            candidates.iter().map(|candidate| candidate.uuid).collect::<HashSet<_>>().into_iter().collect();
+        let uuids: Vec<InstanceUuid> = candidates
+            .iter()
+            .map(|candidate| candidate.uuid)
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
         if uuids.is_empty() {
             return Ok(candidates);
         }
@@ -224,8 +228,7 @@ impl Router {
                 instance_mapping::of_instances(conn, &uuids)
             })
             .await?;
-        let with_deleted =
-            walk.query.filters.deleted || walk.query.filters.changes_since.is_some();
+        let with_deleted = walk.query.filters.deleted || walk.query.filters.changes_since.is_some();
         let foreign = self.is_foreign();
         let in_cells: HashSet<InstanceUuid> = candidates
             .iter()

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cellzero_database::{DatabaseError, Deadline};
 use cellzero_cell_db::CellConnection;
+use cellzero_database::{DatabaseError, Deadline};
 use cellzero_types::CellUuid;
 use futures_util::future::join_all;
 

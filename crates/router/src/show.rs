@@ -5,9 +5,7 @@ use cellzero_api_db::{build_request, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::{action, fence, whole};
 use cellzero_database::{DatabaseError, Deadline};
-use cellzero_types::{
-    CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict,
-};
+use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
 
 use crate::cells::{CellError, CellHandle};
 use crate::{ReadError, Router};
@@ -44,7 +42,8 @@ impl Router {
                 Look::Building(instance) => return Ok(*instance),
                 Look::Moved => {}
                 Look::In(cell) => {
-                    let read = move |conn: &mut _| whole::read(conn, cell, &[uuid], WithDeleted::No);
+                    let read =
+                        move |conn: &mut _| whole::read(conn, cell, &[uuid], WithDeleted::No);
                     let found = self.ask(uuid, cell, "show_instance", deadline, read).await?;
                     match found.into_iter().next() {
                         Some(instance) => return Ok(instance),

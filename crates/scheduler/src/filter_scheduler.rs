@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use cellzero_api_db::aggregate::HostAggregate;
 use cellzero_api_db::host_capacity::HostCapacity;
-use cellzero_api_db::{ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group};
+use cellzero_api_db::{
+    ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group,
+};
 use cellzero_database::DatabaseError;
 use cellzero_types::{RequestSpec, Verdict};
 use chrono::{NaiveDateTime, TimeDelta};

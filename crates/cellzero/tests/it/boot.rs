@@ -95,6 +95,10 @@ async fn a_buried_instance_is_read_back_whole(
         format!("SELECT COUNT(*) FROM {table} WHERE {column} = '{uuid}'")
     };
     for (table, column) in [("build_requests", "instance_uuid"), ("claims", "instance_uuid")] {
-        assert_eq!(test.api.query(&count(table, column)).unwrap()[0][0].as_deref(), Some("0"), "{table}");
+        assert_eq!(
+            test.api.query(&count(table, column)).unwrap()[0][0].as_deref(),
+            Some("0"),
+            "{table}"
+        );
     }
 }

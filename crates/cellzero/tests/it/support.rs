@@ -33,7 +33,10 @@ impl TestPlane {
     }
 
     /// The same with cells that have these hosts each: vcpus, memory in MiB, disk in GiB.
-    pub(crate) async fn with_cells(engine: Engine, hosts: &[&[(i32, i32, i32)]]) -> Option<TestPlane> {
+    pub(crate) async fn with_cells(
+        engine: Engine,
+        hosts: &[&[(i32, i32, i32)]],
+    ) -> Option<TestPlane> {
         let mut test = TestPlane::new(engine).await?;
         for hosts in hosts {
             test.add_cell(hosts).await;
@@ -57,7 +60,8 @@ impl TestPlane {
             .expect("a new cell");
         for ((vcpus, memory_mb, disk_gb), index) in hosts.iter().zip(1..) {
             let host = format!("{name}-host{index}");
-            let node = ComputeNode::new(host, *vcpus, *memory_mb, *disk_gb).with_ratios(1.0, 1.0, 1.0);
+            let node =
+                ComputeNode::new(host, *vcpus, *memory_mb, *disk_gb).with_ratios(1.0, 1.0, 1.0);
             self.plane.hosts().report(cell, &node).await.expect("a host's report");
         }
         self.cells.push((cell, database));
