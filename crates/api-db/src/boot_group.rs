@@ -47,6 +47,26 @@ pub fn insert(
     Ok(())
 }
 
+/// Replaces a group's verdict, while nothing of the group is decided. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn replace(
+    conn: &mut ApiConnection,
+    group: GroupUuid,
+    verdict: &GroupVerdict,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(boot_groups::table.find(group.text()))
+        .set((
+            boot_groups::min_count_met.eq(verdict.min_count_met),
+            boot_groups::verdict.eq(verdict.verdict.as_ref().map(Verdict::to_json)),
+            boot_groups::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
 /// The verdict of a group, where it has one. One statement.
 ///
 /// # Errors

@@ -198,6 +198,19 @@ pub fn uuids_of_group(
     uuids.iter().map(|uuid| parse(uuid)).collect()
 }
 
+/// Whether any instance of a group has a home. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn any_decided(conn: &mut ApiConnection, group: GroupUuid) -> Result<bool, DatabaseError> {
+    let decided: i64 = boot_states::table
+        .filter(boot_states::group_uuid.eq(group.text()))
+        .filter(boot_states::decided_epoch.is_not_null())
+        .count()
+        .get_result(conn.sql())?;
+    Ok(decided > 0)
+}
+
 /// Locks the boot states of these instances to the end of the transaction, in uuid order, and
 /// gives those that still have a build request. One statement for each hundred.
 ///

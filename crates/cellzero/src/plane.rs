@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cellzero_api_db::{ApiDatabase, build_request};
-use cellzero_database::{Counters, Deadline, Options};
+use cellzero_database::{Counters, DatabaseError, Deadline, Options};
 use cellzero_orchestrator::{
     Accepted, ActionError, BootError, DeleteError, Orchestrator, SettleError, Settled,
 };
@@ -119,25 +119,44 @@ impl ControlPlane {
     /// [`WaitError::TimedOut`] after the context's time; the instances stay accepted.
     pub async fn wait(&self, ctx: &RequestContext, accepted: &Accepted) -> Result<(), WaitError> {
         let deadline = Deadline::after(ctx.timeout);
+        let all = accepted.instances.len();
+        let mut waiting = all;
         let mut step = Duration::from_millis(2);
-        loop {
-            let uuids = accepted.instances.clone();
-            let mut waiting = 0;
-            for chunk in uuids.chunks(cellzero_api_db::ROWS_MAX) {
-                let chunk = chunk.to_vec();
-                let count = move |conn: &mut _| build_request::count(conn, &chunk);
-                waiting += self.0.api.run("wait", deadline, count).await?;
+        while waiting > 0 {
+            match self.count_waiting(accepted, deadline).await {
+                Ok(count) => waiting = count,
+                Err(_) if deadline.has_passed() => {
+                    return Err(WaitError::TimedOut { waiting, all });
+                }
+                Err(error) => return Err(error.into()),
             }
-            if waiting == 0 {
-                return Ok(());
+            if waiting > 0 && deadline.remaining() < step {
+                return Err(WaitError::TimedOut { waiting, all });
             }
-            if deadline.remaining() < step {
-                let waiting = usize::try_from(waiting).unwrap_or(0);
-                return Err(WaitError::TimedOut { waiting, all: accepted.instances.len() });
+            if waiting > 0 {
+                tokio::time::sleep(step).await;
+                step = (step * 2).min(WAIT_STEP_MAX);
             }
-            tokio::time::sleep(step).await;
-            step = (step * 2).min(WAIT_STEP_MAX);
         }
+        Ok(())
+    }
+
+    async fn count_waiting(
+        &self,
+        accepted: &Accepted,
+        deadline: Deadline,
+    ) -> Result<usize, DatabaseError> {
+        let uuids = accepted.instances.clone();
+        self.0
+            .api
+            .run("wait", deadline, move |conn| {
+                let mut waiting = 0;
+                for chunk in uuids.chunks(cellzero_api_db::ROWS_MAX) {
+                    waiting += build_request::count(conn, chunk)?;
+                }
+                Ok(usize::try_from(waiting).unwrap_or(0))
+            })
+            .await
     }
 
     /// One instance, whole, wherever it lives. Two databases deep: eight statements at most.
@@ -230,7 +249,7 @@ impl ControlPlane {
             worker.stop().await;
         }
         let released = match &self.0.writer {
-            Some(writer) => writer.orchestrator.release_leases(self.admin_deadline()).await,
+            Some(writer) => writer.orchestrator.close(self.admin_deadline()).await,
             None => Ok(0),
         };
         self.0.router.cells().close().await;

@@ -4,6 +4,9 @@
 //! flavor, the limits, and four inserts; one more for each of client token, key pair, server group
 //! and private flavor that the request names, and two where a quota limit holds.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use cellzero_api_db::boot_state::{self, NewBootState, Ticket};
 use cellzero_api_db::quota::{self, QuotaLimits};
 use cellzero_api_db::{
@@ -45,6 +48,9 @@ pub enum BootError {
         /// What `min_count` instances would add.
         requested: i64,
     },
+    /// The plane is closed, or closes.
+    #[error("the plane is closed; open it again, or ask another process")]
+    Closed,
     /// The API database failed. With [`ErrorKind::CommitUnknown`] the request may have been
     /// accepted; one with a client token can safely be sent again.
     #[error("the request could not be stored in the API database")]
@@ -111,6 +117,10 @@ impl Orchestrator {
         request: BootRequest,
     ) -> Result<Accepted, BootError> {
         request.check()?;
+        let running = Arc::clone(&self.0.accepting).read_owned().await;
+        if self.0.closed.load(Ordering::SeqCst) {
+            return Err(BootError::Closed);
+        }
         let this = self.clone();
         let ctx = ctx.clone();
         let deadline = Deadline::after(ctx.timeout);
@@ -122,6 +132,7 @@ impl Orchestrator {
         // has gone.
         self.api()
             .run("accept", deadline, move |conn| {
+                let _running = running;
                 let outcome = transaction(conn, "accept", |conn| {
                     accept(
                         conn,

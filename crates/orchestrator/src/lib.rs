@@ -40,7 +40,7 @@ pub use settle::{SettleError, Settled};
 pub use setup::{CreateCellError, NewCell};
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -126,6 +126,9 @@ struct Inner {
     /// Groups that this process has accepted and leased, whole: what spares their reading back.
     accepted: Mutex<VecDeque<LeasedGroup>>,
     wake: tokio::sync::Notify,
+    /// Held by every accept that runs, so that closing can wait for them.
+    accepting: Arc<tokio::sync::RwLock<()>>,
+    closed: AtomicBool,
     claim_conflicts: AtomicU64,
 }
 
@@ -150,6 +153,8 @@ impl Orchestrator {
             owner,
             accepted: Mutex::default(),
             wake: tokio::sync::Notify::new(),
+            accepting: Arc::default(),
+            closed: AtomicBool::new(false),
             claim_conflicts: AtomicU64::new(0),
         }))
     }

@@ -17,7 +17,7 @@ use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::{ApiConnection, host_mapping};
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
 use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
-use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Resources, Verdict, VerdictReason};
+use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Verdict, VerdictReason};
 
 use crate::Orchestrator;
 use crate::settle::{LeasedGroup, Member};
@@ -206,18 +206,33 @@ fn place_in_transaction(
     Ok(targets.into_iter().map(|(member, target)| (member.instance.uuid, target)).collect())
 }
 
-/// The group's verdict: the one that stands, or the one that this proposal makes.
+/// The group's verdict: the one that stands, once an instance was decided by it; until then the one
+/// that this proposal makes, so that nothing is buried for an old reason.
 fn group_verdict(
     conn: &mut ApiConnection,
     (group, min_count): (GroupUuid, u32),
     proposal: &Proposal,
     placed_before: PlacedBefore,
 ) -> Result<GroupVerdict, DatabaseError> {
-    if placed_before == PlacedBefore::Maybe
-        && let Some(standing) = boot_group::find(conn, group)?
+    let standing = match placed_before {
+        PlacedBefore::Never => None,
+        PlacedBefore::Maybe => boot_group::find(conn, group)?,
+    };
+    if let Some(standing) = &standing
+        && boot_state::any_decided(conn, group)?
     {
-        return Ok(standing);
+        return Ok(standing.clone());
     }
+    let made = new_verdict(min_count, proposal);
+    let now = conn.now();
+    match standing {
+        None => boot_group::insert(conn, group, &made, now)?,
+        Some(_) => boot_group::replace(conn, group, &made, now)?,
+    }
+    Ok(made)
+}
+
+fn new_verdict(min_count: u32, proposal: &Proposal) -> GroupVerdict {
     let fit = proposal.iter().filter(|(_, target)| matches!(target, Target::Host(_))).count();
     let fit = u32::try_from(fit).unwrap_or(u32::MAX);
     let reason = proposal.iter().find_map(|(_, target)| match target {
@@ -229,10 +244,7 @@ fn group_verdict(
         Some(reason) if !min_count_met && fit > 0 => Some(too_few(fit, min_count, reason)),
         reason => reason,
     };
-    let made = GroupVerdict { min_count_met, verdict };
-    let now = conn.now();
-    boot_group::insert(conn, group, &made, now)?;
-    Ok(made)
+    GroupVerdict { min_count_met, verdict }
 }
 
 fn too_few(fit: u32, min_count: u32, reason: Verdict) -> Verdict {
@@ -286,15 +298,10 @@ fn correct_cells(
 
 fn claim_of(member: &Member, target: &Target) -> Option<Claim> {
     let Target::Host(selection) = target else { return None };
-    let flavor = &member.spec.flavor;
-    let mut resources: Resources = flavor.resources();
-    if member.spec.is_boot_from_volume {
-        resources.disk_gb -= i64::from(flavor.root_gb);
-    }
     Some(Claim {
         instance_uuid: member.instance.uuid,
         epoch: member.ticket.epoch,
         host: selection.host.clone(),
-        resources,
+        resources: member.spec.resources(),
     })
 }

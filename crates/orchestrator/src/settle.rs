@@ -6,6 +6,8 @@
 //! itself cannot be written.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cellzero_api_db::boot_state::{self, BootState, Ticket};
@@ -98,6 +100,7 @@ impl Orchestrator {
         let mut tried = BTreeSet::new();
         loop {
             while let Some(group) = self.take_accepted() {
+                tried.insert(group.group);
                 settled.add(self.drive(group).await);
             }
             let due = self.due_groups().await?;
@@ -130,8 +133,7 @@ impl Orchestrator {
     }
 
     fn take_accepted_group(&self, group: GroupUuid) -> Option<LeasedGroup> {
-        let mut accepted =
-            self.0.accepted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut accepted = self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         let position = accepted.iter().position(|leased| leased.group == group)?;
         accepted.remove(position)
     }
@@ -345,13 +347,16 @@ impl Orchestrator {
         Ok(sent)
     }
 
-    /// Gives back the leases of this process, so that another may go on at once.
+    /// Accepts nothing more, waits for accepts that run, and gives back the leases of this process,
+    /// so that another may go on at once; says how many instances that were.
     ///
     /// # Errors
     /// The API database's; the leases then run out by themselves.
-    pub async fn release_leases(&self, deadline: Deadline) -> Result<usize, DatabaseError> {
+    pub async fn close(&self, deadline: Deadline) -> Result<usize, DatabaseError> {
+        self.0.closed.store(true, Ordering::SeqCst);
+        let _none_runs = self.0.accepting.write().await;
+        self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let owner = self.0.owner.clone();
-        self.0.accepted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
         self.api()
             .run("release_leases", deadline, move |conn| {
                 let now = conn.now();

@@ -11,6 +11,7 @@ use cellzero_database::DatabaseError;
 use cellzero_types::{RequestSpec, Verdict};
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::filters::AGGREGATE_PREFIX;
 use crate::{
     Aggregate, GroupPolicy, HostState, Scheduler, SchedulerError, SelectOptions, SelectRequest,
     Selection, ServerGroup, select,
@@ -111,11 +112,7 @@ fn select_options(options: &FilterSchedulerOptions, now: NaiveDateTime) -> Selec
 
 fn needs_aggregates(spec: &RequestSpec) -> bool {
     spec.availability_zone.is_some()
-        || spec
-            .flavor
-            .extra_specs
-            .keys()
-            .any(|key| key.starts_with("aggregate_instance_extra_specs:"))
+        || spec.flavor.extra_specs.keys().any(|key| key.starts_with(AGGREGATE_PREFIX))
 }
 
 fn host_state(

@@ -7,10 +7,13 @@
 //! where enough is left, so that two schedulers at once never overcommit a host.
 
 mod filter_scheduler;
-mod stub;
-pub use stub::*;
+mod filters;
+mod host;
+mod select;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
+pub use host::{Aggregate, GroupPolicy, HostState, ServerGroup};
+pub use select::{SelectOptions, Selection, select};
 
 use cellzero_api_db::boot_state::Ticket;
 use cellzero_database::{DatabaseError, Deadline};

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::boot_request::Networks;
 use crate::flavor::Flavor;
 use crate::ids::InstanceUuid;
+use crate::resources::Resources;
 
 /// What the scheduler is asked, one for each instance of a group. All but the uuid is the same
 /// throughout a group.
@@ -40,4 +41,16 @@ pub struct RequestSpec {
     pub networks: Networks,
     /// Whether it boots from a volume, so that its root disk takes no local disk.
     pub is_boot_from_volume: bool,
+}
+
+impl RequestSpec {
+    /// What the instance takes from its host. The root disk of one that boots from a volume is not
+    /// the host's.
+    pub fn resources(&self) -> Resources {
+        let mut resources = self.flavor.resources();
+        if self.is_boot_from_volume {
+            resources.disk_gb -= i64::from(self.flavor.root_gb);
+        }
+        resources
+    }
 }

@@ -1,4 +1,12 @@
 //! The whole plane, on each of the three backends.
 
+mod bad_input;
 mod boot;
+mod cell0_down;
+mod concurrency;
+mod delete;
+mod lifetime;
+mod list;
+mod multi_create;
+mod placement;
 mod support;

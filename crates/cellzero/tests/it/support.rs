@@ -88,3 +88,75 @@ pub(crate) fn user() -> RequestContext {
 pub(crate) fn request(name: &str, flavor: &str) -> BootRequestBuilder {
     BootRequest::builder(name, flavor, IMAGE)
 }
+
+/// How many rows a statement finds.
+pub(crate) fn count(database: &TestDatabase, from: &str) -> i64 {
+    let rows = database.query(&format!("SELECT COUNT(*) FROM {from}")).expect("a count");
+    rows[0][0].as_deref().and_then(|text| text.parse().ok()).expect("a number")
+}
+
+impl TestPlane {
+    /// Invariants of a plane at rest, read from the databases past our own code.
+    pub(crate) fn check_at_rest(&self) {
+        assert_eq!(count(&self.api, "build_requests"), 0, "build requests");
+        assert_eq!(count(&self.api, "boot_intents"), 0, "intents");
+        let over = "host_capacity WHERE vcpus_used > vcpus_limit OR \
+                    memory_mb_used > memory_mb_limit OR disk_gb_used > disk_gb_limit";
+        assert_eq!(count(&self.api, over), 0, "hosts over their limit");
+        let claimed = self.api.query("SELECT COALESCE(SUM(vcpus), 0) FROM claims").unwrap();
+        let used =
+            self.api.query("SELECT COALESCE(SUM(vcpus_used), 0) FROM host_capacity").unwrap();
+        assert_eq!(claimed[0][0], used[0][0], "claims and what hosts say is used");
+        let live: i64 =
+            self.cells.iter().map(|(_, cell)| count(cell, "instances WHERE deleted = 0")).sum();
+        assert_eq!(count(&self.api, "claims"), live, "claims and live instances");
+        let mapped = "instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id";
+        let zero =
+            format!("{mapped} WHERE cm.uuid = '{}' AND NOT im.queued_for_delete", CellUuid::CELL0);
+        assert_eq!(count(&self.cell0, "instances WHERE deleted = 0"), count(&self.api, &zero));
+    }
+}
+
+/// A dispatch that notes what it was given, and does it at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorder(
+    std::sync::Arc<std::sync::Mutex<Vec<(&'static str, InstanceUuid, OperationUuid)>>>,
+);
+
+impl Recorder {
+    fn note(&self, operation: &'static str, uuid: InstanceUuid, id: OperationUuid) {
+        self.0.lock().unwrap().push((operation, uuid, id));
+    }
+
+    pub(crate) fn of(&self, operation: &str) -> Vec<InstanceUuid> {
+        let all = self.0.lock().unwrap();
+        all.iter().filter(|(name, _, _)| *name == operation).map(|(_, uuid, _)| *uuid).collect()
+    }
+
+    pub(crate) fn released(&self) -> Vec<InstanceUuid> {
+        self.of("release")
+    }
+}
+
+#[async_trait::async_trait]
+impl Dispatch for Recorder {
+    async fn build(&self, o: &BuildOperation) -> Result<Dispatched, DispatchError> {
+        self.note("build", o.instance_uuid, o.id);
+        Ok(Dispatched::Done)
+    }
+
+    async fn destroy(&self, o: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+        self.note("destroy", o.instance_uuid, o.id);
+        Ok(Dispatched::Done)
+    }
+
+    async fn release(&self, o: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
+        self.note("release", o.instance_uuid, o.id);
+        Ok(Dispatched::Done)
+    }
+
+    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
+        self.note("reboot", o.instance_uuid, o.id);
+        Ok(Dispatched::Done)
+    }
+}

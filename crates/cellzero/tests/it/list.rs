@@ -1,0 +1,137 @@
+//! List: one total order over build requests, cell0 and all cells, page after page.
+
+use cellzero::*;
+use cellzero_test_support::Engine;
+use rstest::rstest;
+
+use crate::support::{TestPlane, request, user};
+
+/// Some in cell1, some in cell2, some buried, some still building.
+async fn populated(engine: Engine) -> Option<(TestPlane, Vec<InstanceUuid>)> {
+    let hosts: &[&[(i32, i32, i32)]] = &[&[(5, 9000, 90)], &[(5, 9000, 90)]];
+    let test = TestPlane::with_cells(engine, hosts).await?;
+    let ctx = user();
+    let mut all = Vec::new();
+    for (name, flavor, count) in [("web", "1", 6), ("Big", "huge", 5), ("db", "2", 3)] {
+        let asked = request(name, flavor).count(count).tag(name).metadata("name", name);
+        all.extend(test.boot(&ctx, asked.build().unwrap()).await.instances);
+    }
+    let building = request("new", "1").count(3).build().unwrap();
+    all.extend(test.plane.boot(&ctx, building).await.unwrap().instances);
+    Some((test, all))
+}
+
+async fn walk(plane: &ControlPlane, query: ListQuery) -> Vec<Instance> {
+    let ctx = user();
+    let mut all = Vec::new();
+    let mut query = query;
+    for _ in 0..100 {
+        let page = plane.list(&ctx, &query).await.unwrap();
+        assert!(page.down_cells.is_empty());
+        assert!(page.instances.len() <= query.limit as usize);
+        all.extend(page.instances);
+        match page.next {
+            Some(marker) => query = query.after(marker),
+            None => return all,
+        }
+    }
+    panic!("endless pagination");
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_page_size_and_order_lists_each_instance_once(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, all)) = populated(engine).await else { return };
+    let mut expected = all.clone();
+    expected.sort();
+    for (key, _) in SortKey::ALL {
+        for direction in [SortDirection::Ascending, SortDirection::Descending] {
+            let query = ListQuery::default().sort_by([(key, direction)]);
+            let whole = walk(&test.plane, query.clone()).await;
+            let order = query.total_order();
+            let sorted = whole.windows(2).all(|pair| {
+                let (left, right) = (pair[0].sort_values(&order), pair[1].sort_values(&order));
+                list_order::compare(&order, &left, &right).is_lt()
+            });
+            assert!(sorted, "{key:?} {direction:?}");
+            let mut listed: Vec<InstanceUuid> = whole.iter().map(|i| i.uuid).collect();
+            let paged: Vec<InstanceUuid> =
+                walk(&test.plane, query.limit(4)).await.iter().map(|i| i.uuid).collect();
+            assert_eq!(listed, paged, "{key:?} {direction:?}");
+            listed.sort();
+            assert_eq!(listed, expected, "{key:?} {direction:?}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn filters_reach_every_home(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, _)) = populated(engine).await else { return };
+    let names = async |filters: ListFilters| {
+        let found = walk(&test.plane, ListQuery::default().filter(filters).limit(2)).await;
+        let mut names: Vec<String> = found.into_iter().filter_map(|i| i.display_name).collect();
+        names.sort();
+        names
+    };
+    let default = ListFilters::default;
+    let error = ListFilters { vm_states: vec![VmState::Error], ..default() };
+    assert_eq!(names(error).await.len(), 5);
+    let part = ListFilters { name_contains: Some("ig-".into()), ..default() };
+    assert_eq!(names(part).await, ["Big-1", "Big-2", "Big-3", "Big-4", "Big-5"]);
+    let lower = ListFilters { name_contains: Some("big".into()), ..default() };
+    assert!(names(lower).await.is_empty(), "text means the same on every backend");
+    let tagged = ListFilters { tags: vec!["db".into()], ..default() };
+    assert_eq!(names(tagged).await, ["db-1", "db-2", "db-3"]);
+    let metadata = vec![("name".into(), "web".into())];
+    assert_eq!(names(ListFilters { metadata, ..default() }).await.len(), 6);
+    let building = ListFilters { vm_states: vec![VmState::Building], ..default() };
+    assert_eq!(names(building).await, ["new-1", "new-2", "new-3"]);
+    let host = ListFilters { host: Some("cell1-host1".into()), ..default() };
+    assert!(!names(host).await.is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_marker_that_does_not_exist_is_an_error_and_a_deleted_one_is_a_place(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, _)) = populated(engine).await else { return };
+    let ctx = user();
+    let unknown = InstanceUuid(uuid::Uuid::from_u128(7));
+    let error = test.plane.list(&ctx, &ListQuery::default().after(unknown)).await.unwrap_err();
+    assert!(matches!(error, ReadError::MarkerNotFound { marker } if marker == unknown));
+    let other = RequestContext::new("project-b", "user-b");
+    let all = walk(&test.plane, ListQuery::default()).await;
+    let marker = all[4].uuid;
+    let error = test.plane.list(&other, &ListQuery::default().after(marker)).await.unwrap_err();
+    assert!(matches!(error, ReadError::MarkerNotFound { .. }), "{error}");
+    let position = all.iter().position(|i| i.home != Home::BuildRequest).unwrap();
+    let marker = all[position].uuid;
+    test.plane.delete(&ctx, marker).await.unwrap();
+    let after = test.plane.list(&ctx, &ListQuery::default().after(marker)).await.unwrap();
+    assert_eq!(after.instances.first().map(|i| i.uuid), all.get(position + 1).map(|i| i.uuid));
+}
+
+#[rstest]
+#[tokio::test]
+async fn rows_that_the_mapping_does_not_name_are_never_listed(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, all)) = populated(engine).await else { return };
+    // Left-over rows: the same instance in a second cell, and one that no mapping knows.
+    let ghost = "INSERT INTO instances (uuid, project_id, deleted, display_name) VALUES";
+    let (twice, unknown) = (all[0], uuid::Uuid::from_u128(3));
+    for (_, cell) in &test.cells {
+        let row = format!("{ghost} ('{unknown}', 'project-a', 0, 'ghost')");
+        cell.execute(&row).unwrap();
+    }
+    test.cell0.execute(&format!("{ghost} ('{twice}', 'project-a', 0, 'ghost')")).unwrap();
+    let listed = walk(&test.plane, ListQuery::default().limit(3)).await;
+    assert_eq!(listed.len(), all.len());
+    assert!(listed.iter().all(|i| i.display_name.as_deref() != Some("ghost")));
+}
