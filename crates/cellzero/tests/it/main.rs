@@ -2,4 +2,5 @@
 
 mod boot;
 mod nova;
+mod schema;
 mod support;
