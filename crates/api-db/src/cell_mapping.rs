@@ -66,10 +66,29 @@ impl CellMapping {
     /// # Errors
     /// [`UrlError`] for a URL that is missing or cannot be used, or a template without a base.
     pub fn database_url(&self, base: Option<&DatabaseUrl>) -> Result<DatabaseUrl, UrlError> {
+        DatabaseUrl::parse(&self.filled(base))
+    }
+
+    /// The same on a plane that Nova made, where a SQLite URL means what SQLAlchemy takes it for:
+    /// `sqlite:///file` is relative and `sqlite:////file` absolute.
+    ///
+    /// # Errors
+    /// As [`database_url`](Self::database_url).
+    pub fn nova_database_url(&self, base: Option<&DatabaseUrl>) -> Result<DatabaseUrl, UrlError> {
+        let filled = self.filled(base);
+        match filled.split_once(":///") {
+            Some((scheme, path)) if scheme.split('+').next() == Some("sqlite") => {
+                DatabaseUrl::parse(&format!("sqlite://{path}"))
+            }
+            _ => DatabaseUrl::parse(&filled),
+        }
+    }
+
+    fn filled(&self, base: Option<&DatabaseUrl>) -> String {
         let stored = self.database_connection.as_deref().unwrap_or_default();
         match base {
-            Some(base) => DatabaseUrl::parse(&fill_template(stored, base.reveal())),
-            None => DatabaseUrl::parse(stored),
+            Some(base) => fill_template(stored, base.reveal()),
+            None => stored.to_owned(),
         }
     }
 }
@@ -268,6 +287,15 @@ mod tests {
     fn the_debug_text_shows_no_password() {
         let text = format!("{:?}", cell(CellUuid::CELL0, "mysql://nova:secret@db/nova"));
         assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[rstest::rstest]
+    #[case("sqlite:///nova_cell1.db", "nova_cell1.db")]
+    #[case("sqlite+pysqlite:///nova_cell1.db", "nova_cell1.db")]
+    #[case("sqlite:////var/lib/nova/cell1.db", "/var/lib/nova/cell1.db")]
+    fn a_sqlite_url_of_nova_is_relative_with_three_slashes(#[case] url: &str, #[case] path: &str) {
+        let url = cell(CellUuid::CELL0, url).nova_database_url(None).unwrap();
+        assert_eq!(url.path(), Some(std::path::Path::new(path)));
     }
 
     #[test]

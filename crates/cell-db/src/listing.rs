@@ -27,8 +27,9 @@ pub struct CellListQuery {
     pub after: Option<SortValues>,
     /// The most rows.
     pub limit: u32,
-    /// Whether text must be compared by code point explicitly: on a plane that Nova made.
-    pub foreign_collation: bool,
+    /// Whether Nova made the plane: text is compared by code point only where that is asked for,
+    /// and times in SQLite have a fixed length.
+    pub foreign: bool,
 }
 
 /// A listed instance: which, and its place in the order.
@@ -46,21 +47,28 @@ type Condition = Box<dyn BoxableExpression<instances::table, Dialect, SqlType = 
 enum KeyExpression {
     Text(String),
     Time(String),
+    /// A time that stands as text of a fixed length.
+    TimeText(String),
     Number(String),
 }
 
-fn key_expression(key: SortKey, backend: Backend, foreign_collation: bool) -> KeyExpression {
+/// How SQLAlchemy writes a time into SQLite. Diesel leaves a fraction of zero away, so that equal
+/// times would be unequal texts.
+const SQLITE_TIME_OF_NOVA: &str = "%Y-%m-%d %H:%M:%S%.6f";
+
+fn key_expression(key: SortKey, backend: Backend, foreign: bool) -> KeyExpression {
     let Some((_, column)) = SortKey::ALL.iter().find(|(known, _)| *known == key) else {
         // `ALL` holds every key; a test counts them.
         return KeyExpression::Text("instances.uuid".to_owned());
     };
     let column = format!("instances.{column}");
     match key {
-        SortKey::CreatedAt | SortKey::UpdatedAt | SortKey::LaunchedAt => {
-            KeyExpression::Time(column)
-        }
+        SortKey::CreatedAt | SortKey::UpdatedAt | SortKey::LaunchedAt => match (backend, foreign) {
+            (Backend::Sqlite, true) => KeyExpression::TimeText(column),
+            _ => KeyExpression::Time(column),
+        },
         SortKey::PowerState | SortKey::InstanceTypeId => KeyExpression::Number(column),
-        _ if !foreign_collation => KeyExpression::Text(column),
+        _ if !foreign => KeyExpression::Text(column),
         _ => KeyExpression::Text(match backend {
             Backend::Sqlite => column,
             Backend::Postgres => format!("{column} COLLATE \"C\""),
@@ -80,14 +88,14 @@ fn after(
     order: &[(SortKey, SortDirection)],
     values: &SortValues,
     backend: Backend,
-    foreign_collation: bool,
+    foreign: bool,
 ) -> Condition {
     let mut any: Condition = Box::new(sql::<Bool>("1 = 0"));
     for end in 0..order.len() {
         let mut all: Condition = Box::new(sql::<Bool>("1 = 1"));
         for (index, ((key, direction), value)) in order.iter().zip(values).take(end + 1).enumerate()
         {
-            let expression = key_expression(*key, backend, foreign_collation);
+            let expression = key_expression(*key, backend, foreign);
             let condition = if index == end {
                 beyond(&expression, *direction, value.as_ref())
             } else {
@@ -113,6 +121,11 @@ macro_rules! by_type {
                 let $v = *$v;
                 $typed
             }
+            (KeyExpression::TimeText(fragment), SortValue::Time($v)) => {
+                let $key = || sql::<Nullable<Text>>(fragment);
+                let $v = $v.format(SQLITE_TIME_OF_NOVA).to_string();
+                $typed
+            }
             (KeyExpression::Number(fragment), SortValue::Number($v)) => {
                 let $key = || sql::<Nullable<BigInt>>(fragment);
                 let $v = *$v;
@@ -126,7 +139,10 @@ macro_rules! by_type {
 
 fn fragment(expression: &KeyExpression) -> &str {
     match expression {
-        KeyExpression::Text(f) | KeyExpression::Time(f) | KeyExpression::Number(f) => f,
+        KeyExpression::Text(f)
+        | KeyExpression::Time(f)
+        | KeyExpression::TimeText(f)
+        | KeyExpression::Number(f) => f,
     }
 }
 
@@ -172,10 +188,10 @@ pub fn page(
         select = select.filter(condition);
     }
     if let Some(values) = &query.after {
-        select = select.filter(after(&query.order, values, backend, query.foreign_collation));
+        select = select.filter(after(&query.order, values, backend, query.foreign));
     }
     for (key, direction) in &query.order {
-        let expression = key_expression(*key, backend, query.foreign_collation);
+        let expression = key_expression(*key, backend, query.foreign);
         let column = fragment(&expression);
         // NULL goes last in ascending order on every backend.
         let direction = match direction {
@@ -240,12 +256,19 @@ fn filter_conditions(filters: &ListFilters, backend: Backend) -> Vec<Condition> 
     all
 }
 
-/// Live rows; or deleted ones; or, since a time, both.
+/// Live rows; or deleted ones; or, since a time, both. As in Nova, one that is deleted softly is
+/// listed only where its state is asked for.
 fn deletion_conditions(filters: &ListFilters) -> Vec<Condition> {
     let mut all: Vec<Condition> = Vec::new();
     match (filters.deleted, filters.changes_since) {
         (true, _) => all.push(Box::new(instances::deleted.ne(0).assume_not_null())),
-        (false, None) => all.push(Box::new(instances::deleted.eq(0).assume_not_null())),
+        (false, None) => {
+            all.push(Box::new(instances::deleted.eq(0).assume_not_null()));
+            if !filters.vm_states.contains(&VmState::SoftDeleted) {
+                let other = instances::vm_state.ne(VmState::SoftDeleted.as_str());
+                all.push(Box::new(instances::vm_state.is_null().or(other).assume_not_null()));
+            }
+        }
         (false, Some(_)) => {}
     }
     if let Some(since) = filters.changes_since {

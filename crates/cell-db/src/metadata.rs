@@ -73,19 +73,28 @@ pub fn of_instances(
     Ok(group(rows))
 }
 
-/// What the system keeps with these instances. One statement.
+/// What the system keeps with these instances; with those of them that are deleted, what it kept
+/// with them last. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn system_of_instances(
     conn: &mut CellConnection,
     uuids: &[InstanceUuid],
+    deleted: &[InstanceUuid],
 ) -> Result<ByInstance, DatabaseError> {
     use instance_system_metadata::dsl;
-    let rows: Vec<(String, String, Option<String>)> = dsl::instance_system_metadata
+    let kept = dsl::instance_system_metadata
         .filter(dsl::instance_uuid.eq_any(texts(uuids)))
-        .filter(dsl::deleted.eq(0))
-        .select((dsl::instance_uuid, dsl::key, dsl::value))
-        .load(conn.sql())?;
+        // Of two rows with one key, the later one stays.
+        .order(dsl::id)
+        .select((dsl::instance_uuid, dsl::key, dsl::value));
+    let live = dsl::deleted.eq(0);
+    let rows: Vec<(String, String, Option<String>)> = match deleted {
+        [] => kept.filter(live).load(conn.sql())?,
+        deleted => kept
+            .filter(live.or(dsl::instance_uuid.eq_any(texts(deleted)).nullable()))
+            .load(conn.sql())?,
+    };
     Ok(group(rows.into_iter().map(|(uuid, key, value)| (Some(uuid), Some(key), value)).collect()))
 }

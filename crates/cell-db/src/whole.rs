@@ -409,7 +409,9 @@ pub fn read(
         return Ok(instances);
     }
     let mut metadata = metadata::of_instances(conn, uuids)?;
-    let mut system_metadata = metadata::system_of_instances(conn, uuids)?;
+    let deleted: Vec<InstanceUuid> =
+        instances.iter().filter(|instance| instance.deleted).map(|gone| gone.uuid).collect();
+    let mut system_metadata = metadata::system_of_instances(conn, uuids, &deleted)?;
     let mut tags = tag::of_instances(conn, uuids)?;
     let mut devices = block_device::of_instances(conn, uuids)?;
     let mut groups = security_group::of_instances(conn, uuids)?;

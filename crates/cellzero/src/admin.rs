@@ -115,6 +115,7 @@ impl CellsAdmin<'_> {
     /// # Errors
     /// As [`create`](Self::create).
     pub async fn create_embedded(&self, name: &str) -> Result<CellUuid, Write<CreateCellError>> {
+        self.0.writer()?;
         let refuse =
             |expected: &str| Write::Failed(InvalidField::new("cell name", name, expected).into());
         if name.contains(['/', '\\']) || name.starts_with('.') || name == "api" || name == "cell0" {
@@ -152,6 +153,7 @@ impl CellsAdmin<'_> {
     }
 
     async fn set_disabled(&self, cell: CellUuid, disabled: bool) -> Result<(), AdminError> {
+        self.0.writer()?;
         if cell.is_cell0() {
             let expected = "a live cell: nothing is scheduled to cell0, and it cannot be closed";
             return Err(InvalidField::new("cell", cell, expected).into());
@@ -226,6 +228,7 @@ impl Flavors<'_> {
     /// [`AdminError::Invalid`] for a bad field; the database's unique violation where its name or
     /// its id is taken.
     pub async fn create(&self, flavor: &Flavor) -> Result<(), AdminError> {
+        self.0.writer()?;
         flavor.check()?;
         let flavor = flavor.clone();
         self.0
@@ -289,6 +292,7 @@ impl Quotas<'_> {
         resource: &str,
         limit: Option<i32>,
     ) -> Result<(), AdminError> {
+        self.0.writer()?;
         if !["instances", "cores", "ram"].contains(&resource) {
             return Err(InvalidField::new("resource", resource, "instances, cores or ram").into());
         }
@@ -321,6 +325,7 @@ impl KeyPairs<'_> {
         name: &str,
         public_key: &str,
     ) -> Result<(), AdminError> {
+        self.0.writer()?;
         text::check_name("key_name", name)?;
         text::check("public_key", public_key, 65_535)?;
         let (user, name, key) = (ctx.user_id.clone(), name.to_owned(), public_key.to_owned());
@@ -350,6 +355,7 @@ impl ServerGroups<'_> {
         policy: &str,
         max_server_per_host: u32,
     ) -> Result<Uuid, AdminError> {
+        self.0.writer()?;
         text::check_name("server group name", name)?;
         let policies = ["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"];
         if !policies.contains(&policy) {
@@ -390,6 +396,7 @@ impl Aggregates<'_> {
         metadata: &BTreeMap<String, String>,
         hosts: &[&str],
     ) -> Result<(), AdminError> {
+        self.0.writer()?;
         text::check_name("aggregate name", name)?;
         for (key, value) in metadata {
             text::check_name("aggregate metadata key", key)?;

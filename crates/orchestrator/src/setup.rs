@@ -7,6 +7,7 @@ use cellzero_database::{
     DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Identity, Options, UrlError,
     transaction,
 };
+use cellzero_router::Cells;
 use cellzero_types::text;
 use cellzero_types::{CellUuid, InvalidField, PlaneUuid};
 use uuid::Uuid;
@@ -124,7 +125,8 @@ impl Orchestrator {
     ) -> Result<Uuid, CreateCellError> {
         let api_url = self.api().url().clone();
         let mappings = self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
-        check_free(url, wanted, &api_url, &mappings)?;
+        let cells = self.0.router.cells().clone();
+        check_free(url, wanted, &api_url, &cells, &mappings)?;
         let database = CellDatabase::new(url.clone(), options);
         let failed = |source| CreateCellError::Cell { url: url.to_string(), source };
         database.migrate(deadline).await.map_err(failed)?;
@@ -161,7 +163,7 @@ impl Orchestrator {
                     if mappings.iter().any(|known| known.uuid == mapping.uuid) {
                         return Ok(());
                     }
-                    check_free(&url, mapping.uuid.0, &api_url, &mappings)?;
+                    check_free(&url, mapping.uuid.0, &api_url, &cells, &mappings)?;
                     Ok::<_, CreateCellError>(cell_mapping::insert(conn, &mapping, now)?)
                 })
             })
@@ -175,6 +177,7 @@ fn check_free(
     url: &DatabaseUrl,
     wanted: Uuid,
     api_url: &DatabaseUrl,
+    cells: &Cells,
     mappings: &[CellMapping],
 ) -> Result<(), CreateCellError> {
     let taken = |owner: String| CreateCellError::DatabaseTaken { url: url.to_string(), owner };
@@ -182,7 +185,7 @@ fn check_free(
         return Err(taken("the API database".to_owned()));
     }
     for mapping in mappings.iter().filter(|mapping| mapping.uuid.0 != wanted) {
-        let same = mapping.database_url(None).is_ok_and(|other| other.same_database(url));
+        let same = cells.url_of(mapping).is_ok_and(|other| other.same_database(url));
         if same {
             return Err(taken(format!("cell {}", mapping.identity())));
         }

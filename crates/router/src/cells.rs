@@ -210,14 +210,25 @@ impl Cells {
         Ok(mappings)
     }
 
-    fn connect(&self, mapping: &CellMapping) -> Result<Arc<CellHandle>, CellError> {
-        let url = mapping
-            .database_url(self.options.base_url.as_ref())
-            .map_err(|source| CellError::Url { cell: mapping.uuid, source })?;
-        let url = match &self.options.base_dir {
+    /// Where the database of a mapping is: its template filled, its relative path resolved.
+    ///
+    /// # Errors
+    /// [`UrlError`] for a URL that is missing or cannot be used.
+    pub fn url_of(&self, mapping: &CellMapping) -> Result<DatabaseUrl, UrlError> {
+        let base = self.options.base_url.as_ref();
+        let url = match self.is_foreign() {
+            true => mapping.nova_database_url(base)?,
+            false => mapping.database_url(base)?,
+        };
+        Ok(match &self.options.base_dir {
             Some(dir) => url.relative_to(dir),
             None => url,
-        };
+        })
+    }
+
+    fn connect(&self, mapping: &CellMapping) -> Result<Arc<CellHandle>, CellError> {
+        let url =
+            self.url_of(mapping).map_err(|source| CellError::Url { cell: mapping.uuid, source })?;
         Ok(Arc::new(CellHandle {
             mapping: mapping.clone(),
             database: CellDatabase::new(url, self.options.database.clone()),

@@ -183,7 +183,7 @@ impl Router {
             order: walk.order.clone(),
             after: walk.after.clone(),
             limit: u32::try_from(wanted + 1).unwrap_or(u32::MAX),
-            foreign_collation: self.is_foreign(),
+            foreign: self.is_foreign(),
         };
         let up: Vec<Arc<CellHandle>> = walk
             .cells

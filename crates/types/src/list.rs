@@ -112,7 +112,8 @@ pub struct ListFilters {
     pub user_id: Option<String>,
     /// Only those whose name holds this text.
     pub name_contains: Option<String>,
-    /// Only those in one of these states.
+    /// Only those in one of these states. Those that are deleted softly are listed only where
+    /// their state is named here, or [`changes_since`](Self::changes_since) is given.
     pub vm_states: Vec<VmState>,
     /// Only those on this host.
     pub host: Option<String>,

@@ -8,5 +8,7 @@ mod delete;
 mod lifetime;
 mod list;
 mod multi_create;
+mod nova;
 mod placement;
+mod schema;
 mod support;
