@@ -1,0 +1,149 @@
+//! Rules of the repository that a compiler does not hold.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crates in order: each may depend on those before it.
+const ORDER: [&str; 8] = [
+    "cellzero-types",
+    "cellzero-database",
+    "cellzero-cell-db",
+    "cellzero-api-db",
+    "cellzero-scheduler",
+    "cellzero-router",
+    "cellzero-orchestrator",
+    "cellzero",
+];
+/// No file grows beyond this.
+const FILE_LINES_MAX: usize = 800;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Name and direct dependencies, dev-dependencies left out, of each crate of the workspace.
+fn dependencies() -> Vec<(String, BTreeSet<String>)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let package = |package: &serde_json::Value| {
+        let used = package["dependencies"].as_array().unwrap().iter();
+        let used = used.filter(|d| d["kind"].is_null());
+        let used = used.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
+        (package["name"].as_str().unwrap().to_owned(), used)
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+#[test]
+fn crates_depend_only_on_those_above_them() {
+    let place = |name: &str| ORDER.iter().position(|known| *known == name);
+    for (name, used) in dependencies() {
+        let Some(own) = place(&name) else { continue };
+        for other in used.iter().filter(|other| other.starts_with("cellzero")) {
+            let above = place(other).is_some_and(|other| other < own);
+            assert!(above, "{name} depends on {other}");
+        }
+        let both = ["cellzero-cell-db", "cellzero-api-db"];
+        assert!(!(both.contains(&name.as_str()) && both.iter().any(|o| used.contains(*o))));
+    }
+}
+
+#[test]
+fn only_three_crates_use_diesel() {
+    let allowed = ["cellzero-database", "cellzero-cell-db", "cellzero-api-db"];
+    for (name, used) in dependencies() {
+        let uses = used.iter().any(|other| other.starts_with("diesel"));
+        assert!(!uses || allowed.contains(&name.as_str()), "{name} depends on diesel");
+    }
+}
+
+#[test]
+fn no_client_library_in_c_is_linked() {
+    let lock = read("Cargo.lock");
+    for name in ["pq-sys", "mysqlclient-sys", "openssl-sys", "aws-lc-sys", "cmake"] {
+        assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is in Cargo.lock");
+    }
+}
+
+/// The tracked Rust files.
+fn sources() -> Vec<PathBuf> {
+    let output =
+        Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| root().join(line)).filter(|path| path.exists()).collect()
+}
+
+#[test]
+fn every_source_opens_with_what_it_is_for_and_stays_small() {
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//!"), "{} does not open with //!", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let sources: String =
+        sources().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let architecture = read("docs/architecture.md");
+    let start = architecture.find("## Invariants").unwrap();
+    let end = start + architecture[start..].find("## Decisions").unwrap();
+    let rows = architecture[start..end].lines().filter(|line| line.starts_with("| "));
+    let mut named = 0;
+    for row in rows.skip(2) {
+        let tests = row.rsplit('|').nth(1).unwrap();
+        for test in tests.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {test}(")), "no test is named {test}");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "only {named} tests are named");
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = read("Cargo.toml");
+    let start = manifest.find("[workspace.dependencies]").unwrap();
+    let end = start + manifest[start..].find("[profile").unwrap();
+    let reasons = read("docs/dependencies.md");
+    let names = manifest[start..end].lines().filter_map(|line| line.split_once(" = "));
+    for (name, _) in names.filter(|(name, _)| !name.starts_with("cellzero")) {
+        assert!(reasons.contains(&format!("| {name} |")), "docs/dependencies.md lacks {name}");
+    }
+}
+
+#[test]
+fn ci_runs_the_test_command_of_the_readme() {
+    let readme = read("README.md");
+    let start = readme.find("## Start").unwrap();
+    let commands: Vec<&str> =
+        readme[start..].lines().filter(|line| line.starts_with("cargo ")).take(2).collect();
+    assert_eq!(commands, ["cargo run --release --example boot_flow", "cargo xtask test"]);
+    assert!(read(".ci/run").contains("cargo xtask test"));
+    for check in ["cargo fmt", "cargo clippy", "cargo doc"] {
+        assert!(read(".ci/run").contains(check), "{check}");
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for document in ["README.md", "docs/architecture.md", "docs/boot-flow.md"] {
+        let text = read(document);
+        let directory = Path::new(document).parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            assert!(root().join(directory).join(link).exists(), "{document}: {link}");
+        }
+    }
+}
