@@ -191,7 +191,8 @@ impl Router {
             .filter(|cell| !walk.down.contains_key(&cell.uuid()))
             .cloned()
             .collect();
-        let gathered = scatter_gather(&up, "list_instances", walk.deadline, move |conn, _| {
+        let deadline = cell_deadline(walk.deadline);
+        let gathered = scatter_gather(&up, "list_instances", deadline, move |conn, _| {
             listing::page(conn, &query)
         })
         .await;
@@ -258,7 +259,7 @@ impl Router {
                 by_cell.entry(cell).or_default().push(candidate.uuid);
             }
         }
-        let deadline = walk.deadline;
+        let deadline = cell_deadline(walk.deadline);
         let asked = walk.cells.iter().filter_map(|handle| {
             let uuids = by_cell.remove(&handle.uuid())?;
             Some(read_of_cell(Arc::clone(handle), uuids, deadline))
@@ -280,6 +281,12 @@ impl Router {
             })
             .collect()
     }
+}
+
+/// When a cell must have answered, so that the rest of the list still has its time where it does
+/// not: after three fifths of what is left.
+fn cell_deadline(list: Deadline) -> Deadline {
+    list.earlier(Deadline::after(list.remaining() * 3 / 5))
 }
 
 struct Round {

@@ -5,6 +5,7 @@ mod boot;
 mod cell0_down;
 mod concurrency;
 mod delete;
+mod hung_server;
 mod lifetime;
 mod list;
 mod multi_create;
