@@ -161,3 +161,28 @@ impl Orchestrator {
             .map_err(ReportError::Database)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cellzero_types::CellUuid;
+    use rstest::rstest;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[rstest]
+    #[case::in_cell0(Home::Cell(CellUuid::CELL0), Some("delete is the only action"))]
+    #[case::without_a_cell(Home::BuildRequest, Some("no cell yet"))]
+    #[case::in_a_live_cell(Home::Cell(CellUuid(Uuid::from_u128(1))), None)]
+    fn the_home_decides_before_any_state(#[case] home: Home, #[case] refused: Option<&str>) {
+        let uuid = InstanceUuid(Uuid::from_u128(2));
+        let checked = check_home(uuid, Action::Reboot, home);
+        match refused {
+            None => checked.unwrap(),
+            Some(reason) => {
+                let text = checked.unwrap_err().to_string();
+                assert!(text.contains(reason) && text.contains("reboot"), "{text}");
+            }
+        }
+    }
+}

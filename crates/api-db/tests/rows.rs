@@ -1,0 +1,255 @@
+//! The guards of the API database: claims, leases, decisions, deletes.
+
+use std::time::Duration;
+
+use cellzero_api_db::boot_state::{self, NewBootState};
+use cellzero_api_db::claim::{self, Claim, ClaimError};
+use cellzero_api_db::quota::{self, QuotaLimits};
+use cellzero_api_db::{
+    ApiConnection, ApiDatabase, CellMapping, build_request, cell_mapping, client_token,
+    host_capacity, instance_mapping,
+};
+use cellzero_database::{
+    DatabaseError, DatabaseUrl, Deadline, ErrorKind, Options, savepoint, transaction,
+};
+use cellzero_test_support::{Engine, TestDatabase, create_database};
+use cellzero_types::{CellUuid, ComputeNode, GroupUuid, InstanceUuid, Resources};
+use chrono::TimeDelta;
+use rstest::rstest;
+use uuid::Uuid;
+
+/// Runs `work` on a fresh API database; not at all where the backend is left out.
+async fn on_fresh(
+    engine: Engine,
+    work: impl FnOnce(&mut ApiConnection) -> Result<(), DatabaseError> + Send + 'static,
+) {
+    let Some(test): Option<TestDatabase> = create_database(engine, "api") else { return };
+    let database = ApiDatabase::new(DatabaseUrl::parse(test.url()).unwrap(), Options::default());
+    let deadline = Deadline::after(Duration::from_secs(30));
+    database.migrate(deadline).await.unwrap();
+    database.run("test", deadline, work).await.unwrap();
+}
+
+fn uuid(number: u128) -> InstanceUuid {
+    InstanceUuid(Uuid::from_u128(number))
+}
+
+fn claim_of(number: u128, vcpus: i64) -> Claim {
+    Claim {
+        instance_uuid: uuid(number),
+        epoch: 1,
+        host: "h".into(),
+        resources: Resources { vcpus, memory_mb: 1, disk_gb: 1 },
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn claims_are_taken_all_or_none_and_freed_once(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        let node = ComputeNode::new("h", 4, 100, 100).with_ratios(1.0, 1.0, 1.0);
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, now)?;
+        let used = |conn: &mut ApiConnection| {
+            Ok::<_, DatabaseError>(host_capacity::find(conn, "h")?.unwrap().used.vcpus)
+        };
+        claim::take(conn, &[claim_of(1, 3)], now).unwrap();
+        let too_much = transaction(conn, "take", |conn| {
+            claim::take(conn, &[claim_of(2, 1), claim_of(3, 1)], now)
+        });
+        assert!(matches!(too_much, Err(ClaimError::Conflict { host }) if host == "h"));
+        assert_eq!(used(conn)?, 3);
+        claim::free(conn, &[uuid(1), uuid(2)], now)?;
+        claim::free(conn, &[uuid(1)], now)?;
+        assert_eq!(used(conn)?, 0);
+        // A report changes the size, never what is claimed.
+        claim::take(conn, &[claim_of(1, 3)], now).unwrap();
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, now)?;
+        assert_eq!(used(conn)?, 3);
+        Ok(())
+    })
+    .await;
+}
+
+fn accept(conn: &mut ApiConnection, numbers: &[u128]) -> Result<GroupUuid, DatabaseError> {
+    let now = conn.now();
+    let group = GroupUuid(Uuid::from_u128(99));
+    let uuids: Vec<InstanceUuid> = numbers.iter().map(|number| uuid(*number)).collect();
+    instance_mapping::insert(conn, &uuids, ("p", "u"), now)?;
+    let states: Vec<NewBootState> = uuids
+        .iter()
+        .zip(0..)
+        .map(|(uuid, index)| NewBootState {
+            instance_uuid: *uuid,
+            group,
+            group_index: index,
+            group_min: 1,
+            lease: ("first".into(), now + TimeDelta::seconds(60)),
+            vcpus: 2,
+            memory_mb: 512,
+        })
+        .collect();
+    boot_state::insert(conn, &states, now)?;
+    for uuid in &uuids {
+        plant_build_request(conn, *uuid)?;
+    }
+    Ok(group)
+}
+
+/// A build request with as little in it as Nova's envelope allows.
+fn plant_build_request(conn: &mut ApiConnection, uuid: InstanceUuid) -> Result<(), DatabaseError> {
+    let now = conn.now();
+    let instance = cellzero_types::Instance { display_name: Some("web".into()), ..bare(uuid) };
+    build_request::insert(conn, &[instance], now)
+}
+
+fn bare(uuid: InstanceUuid) -> cellzero_types::Instance {
+    cellzero_types::Instance {
+        id: None,
+        uuid,
+        home: cellzero_types::Home::BuildRequest,
+        project_id: "p".into(),
+        user_id: "u".into(),
+        display_name: None,
+        display_description: None,
+        hostname: None,
+        vm_state: None,
+        task_state: None,
+        power_state: None,
+        host: None,
+        node: None,
+        availability_zone: None,
+        flavor: None,
+        instance_type_id: None,
+        image_ref: None,
+        key_name: None,
+        key_data: None,
+        reservation_id: None,
+        launch_index: None,
+        user_data: None,
+        config_drive: None,
+        auto_disk_config: false,
+        root_device_name: None,
+        access_ip_v4: None,
+        access_ip_v6: None,
+        locked: false,
+        hidden: false,
+        metadata: Default::default(),
+        system_metadata: Default::default(),
+        tags: Vec::new(),
+        block_devices: Vec::new(),
+        security_groups: Vec::new(),
+        network_info: serde_json::json!([]),
+        fault: None,
+        created_at: None,
+        updated_at: None,
+        launched_at: None,
+        terminated_at: None,
+        deleted: false,
+        deleted_at: None,
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lease_holds_until_its_time_and_the_next_is_a_new_epoch(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let group = accept(conn, &[1, 2])?;
+        let now = conn.now();
+        assert!(boot_state::due_groups(conn, now, 10)?.is_empty());
+        assert!(boot_state::lease(conn, group, "second", now, now)?.is_empty());
+        let later = now + TimeDelta::seconds(61);
+        assert_eq!(boot_state::due_groups(conn, later, 10)?, [group]);
+        let until = later + TimeDelta::seconds(60);
+        let leased = boot_state::lease(conn, group, "second", until, later)?;
+        assert_eq!(leased.iter().map(|state| state.epoch).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(boot_state::release_all(conn, "second", later)?, 2);
+        assert_eq!(boot_state::due_groups(conn, later, 10)?, [group]);
+        Ok(())
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_the_present_epoch_of_an_open_cell_decides(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        accept(conn, &[1, 2])?;
+        let now = conn.now();
+        let cell = CellUuid(Uuid::from_u128(5));
+        let mapping = CellMapping {
+            id: 0,
+            uuid: cell,
+            name: None,
+            transport_url: None,
+            database_connection: None,
+            disabled: false,
+        };
+        cell_mapping::insert(conn, &mapping, now)?;
+        let cell_id = cell_mapping::all(conn)?[0].id;
+        let both = [uuid(1), uuid(2)];
+        assert_eq!(boot_state::decide(conn, &both, (2, 1), cell, now)?, 0, "another epoch");
+        assert_eq!(boot_state::decide(conn, &both, (1, 2), cell, now)?, 0, "another version");
+        cell_mapping::set_disabled(conn, cell, true, now)?;
+        assert_eq!(boot_state::decide(conn, &both, (1, 1), cell, now)?, 0, "a disabled cell");
+        cell_mapping::set_disabled(conn, cell, false, now)?;
+        build_request::delete(conn, &[uuid(2)])?;
+        assert_eq!(boot_state::decide(conn, &both, (1, 1), cell, now)?, 1, "no build request");
+        assert_eq!(instance_mapping::decide(conn, &[uuid(1)], cell_id, now)?, 1);
+        assert_eq!(instance_mapping::decide(conn, &[uuid(1)], cell_id, now)?, 0, "decided before");
+        // A delete that read another cell than the mapping names starts over.
+        assert!(!instance_mapping::queue_for_delete(conn, uuid(1), None, now)?);
+        assert!(instance_mapping::queue_for_delete(conn, uuid(1), Some(cell), now)?);
+        assert!(!instance_mapping::queue_for_delete(conn, uuid(1), Some(cell), now)?);
+        Ok(())
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_projects_own_limit_goes_before_the_class_and_the_fallback(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        let fallback = QuotaLimits { instances: Some(10), cores: Some(20), ram_mb: None };
+        assert_eq!(quota::limits(conn, "p", fallback)?, fallback);
+        quota::set(conn, "p", "instances", 3, now)?;
+        quota::set(conn, "p", "cores", -1, now)?;
+        let limits = quota::limits(conn, "p", fallback)?;
+        assert_eq!((limits.instances, limits.cores), (Some(3), None));
+        assert_eq!(quota::limits(conn, "other", fallback)?, fallback);
+        accept(conn, &[1, 2])?;
+        let usage = quota::usage(conn, "p")?;
+        assert_eq!((usage.instances, usage.cores, usage.ram_mb), (2, 4, 1024));
+        transaction(conn, "lock", |conn| quota::lock(conn, "p"))
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_token_is_taken_once_for_each_project(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        let (one, two) = (GroupUuid(Uuid::from_u128(1)), GroupUuid(Uuid::from_u128(2)));
+        transaction(conn, "tokens", |conn| {
+            client_token::insert(conn, "p", "t", one, now)?;
+            let again = savepoint(conn, |conn| client_token::insert(conn, "p", "t", two, now));
+            assert_eq!(again.unwrap_err().kind(), ErrorKind::UniqueViolation);
+            client_token::insert(conn, "q", "t", two, now)?;
+            assert_eq!(client_token::find(conn, "p", "t")?, Some(one));
+            Ok(())
+        })
+    })
+    .await;
+}
