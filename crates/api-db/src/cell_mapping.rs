@@ -66,7 +66,7 @@ impl CellMapping {
     /// # Errors
     /// [`UrlError`] for a URL that is missing or cannot be used, or a template without a base.
     pub fn database_url(&self, base: Option<&DatabaseUrl>) -> Result<DatabaseUrl, UrlError> {
-        DatabaseUrl::parse(&self.filled(base))
+        DatabaseUrl::parse(&self.filled(base)?)
     }
 
     /// The same on a plane that Nova made, where a SQLite URL means what SQLAlchemy takes it for:
@@ -75,7 +75,7 @@ impl CellMapping {
     /// # Errors
     /// As [`database_url`](Self::database_url).
     pub fn nova_database_url(&self, base: Option<&DatabaseUrl>) -> Result<DatabaseUrl, UrlError> {
-        let filled = self.filled(base);
+        let filled = self.filled(base)?;
         match filled.split_once(":///") {
             Some((scheme, path)) if scheme.split('+').next() == Some("sqlite") => {
                 DatabaseUrl::parse(&format!("sqlite://{path}"))
@@ -84,14 +84,34 @@ impl CellMapping {
         }
     }
 
-    fn filled(&self, base: Option<&DatabaseUrl>) -> String {
+    fn filled(&self, base: Option<&DatabaseUrl>) -> Result<String, UrlError> {
         let stored = self.database_connection.as_deref().unwrap_or_default();
-        match base {
+        let filled = match base {
             Some(base) => fill_template(stored, base.reveal()),
             None => stored.to_owned(),
+        };
+        if PLACEHOLDERS.iter().any(|placeholder| filled.contains(placeholder)) {
+            let reason = "it is a template; give the URL of a server that it is filled from";
+            return Err(UrlError::Unparsable {
+                url: mask_passwords(stored),
+                reason: reason.to_owned(),
+            });
         }
+        Ok(filled)
     }
 }
+
+/// What a template may hold, each filled with the part of this name.
+const PLACEHOLDERS: [&str; 8] = [
+    "{scheme}",
+    "{username}",
+    "{password}",
+    "{hostname}",
+    "{port}",
+    "{path}",
+    "{query}",
+    "{fragment}",
+];
 
 /// Fills `{scheme}`, `{username}`, `{password}`, `{hostname}`, `{port}`, `{path}`, `{query}` and
 /// `{fragment}` in `template` from `base`, which Nova does at every read of a cell mapping.
@@ -111,17 +131,17 @@ pub fn fill_template(template: &str, base: &str) -> String {
     let Ok(base) = url::Url::parse(base) else { return template.to_owned() };
     let port = base.port().or_else(|| default_port(base.scheme()));
     let parts = [
-        ("{scheme}", base.scheme().to_owned()),
-        ("{username}", base.username().to_owned()),
-        ("{password}", base.password().unwrap_or_default().to_owned()),
-        ("{hostname}", base.host_str().unwrap_or_default().to_owned()),
-        ("{port}", port.map(|port| port.to_string()).unwrap_or_default()),
-        ("{path}", base.path().trim_start_matches('/').to_owned()),
-        ("{query}", base.query().unwrap_or_default().to_owned()),
-        ("{fragment}", base.fragment().unwrap_or_default().to_owned()),
+        base.scheme().to_owned(),
+        base.username().to_owned(),
+        base.password().unwrap_or_default().to_owned(),
+        base.host_str().unwrap_or_default().to_owned(),
+        port.map(|port| port.to_string()).unwrap_or_default(),
+        base.path().trim_start_matches('/').to_owned(),
+        base.query().unwrap_or_default().to_owned(),
+        base.fragment().unwrap_or_default().to_owned(),
     ];
     let mut filled = template.to_owned();
-    for (placeholder, value) in parts {
+    for (placeholder, value) in PLACEHOLDERS.iter().zip(parts) {
         filled = filled.replace(placeholder, &value);
     }
     filled
@@ -138,26 +158,71 @@ fn default_port(scheme: &str) -> Option<u16> {
 }
 
 /// A URL, database or transport, with each password in it as `***`. Transport URLs name several
-/// hosts, so every `user:password@` is masked.
+/// hosts, so every `user:password@` is masked. It hides too much rather than too little.
 ///
 /// ```
 /// use cellzero_api_db::cell_mapping::mask_passwords;
 /// assert_eq!(mask_passwords("rabbit://a:x@h1:1,b:y@h2:2/"), "rabbit://a:***@h1:1,b:***@h2:2/");
 /// ```
 pub fn mask_passwords(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(s, r)| (s, r));
-    let masked: Vec<String> = rest
-        .split(',')
-        .map(|part| match part.rsplit_once('@') {
-            Some((login, host)) => match login.split_once(':') {
-                Some((user, _)) => format!("{user}:***@{host}"),
-                None => part.to_owned(),
-            },
-            None => part.to_owned(),
-        })
-        .collect();
-    let separator = if url.contains("://") { "://" } else { "" };
-    format!("{scheme}{separator}{}", masked.join(","))
+    // Without a scheme it is the path of a file.
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let rest = mask_query(rest);
+    let dialect = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+    let is_transport = !["postgres", "postgresql", "mysql", "mariadb"].contains(&dialect.as_str());
+    let mut masked: Vec<String> = Vec::new();
+    let mut login = String::new();
+    for part in rest.split(|letter| is_transport && letter == ',') {
+        // A comma may also stand in a password: then what is before the next @ belongs to it.
+        login = if login.is_empty() { part.to_owned() } else { format!("{login},{part}") };
+        if login.contains('@') {
+            masked.push(mask_login(&std::mem::take(&mut login), masked.is_empty()));
+        }
+    }
+    if !login.is_empty() {
+        masked.extend(login.split(',').map(mask_without_host));
+    }
+    format!("{scheme}://{}", masked.join(","))
+}
+
+/// `user:password@host` with its password masked. A part without a colon may be the rest of a
+/// password, unless it is the first one.
+fn mask_login(part: &str, is_first: bool) -> String {
+    let Some((login, host)) = part.rsplit_once('@') else { return part.to_owned() };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{user}:***@{host}"),
+        None if is_first => part.to_owned(),
+        None => format!("***@{host}"),
+    }
+}
+
+/// A part without an `@`: what follows its colon is a port, or is hidden.
+fn mask_without_host(part: &str) -> String {
+    let is_port = |text: &str| {
+        let end = text.find(['/', '?']).unwrap_or(text.len());
+        text[..end].parse::<u16>().is_ok() || text.starts_with('{')
+    };
+    match part.split_once(':') {
+        Some((user, secret)) if !is_port(secret) => format!("{user}:***"),
+        _ => part.to_owned(),
+    }
+}
+
+/// Hides the value of every parameter that speaks of a password or a secret.
+fn mask_query(rest: &str) -> String {
+    let masked = rest.split('&').map(|pair| match pair.split_once('=') {
+        Some((before, _)) if is_secret(before.rsplit('?').next().unwrap_or(before)) => {
+            format!("{before}=***")
+        }
+        _ => pair.to_owned(),
+    });
+    masked.collect::<Vec<_>>().join("&")
+}
+
+/// Whether a parameter's name speaks of a secret; an encoded letter must not let one through.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "pwd", "secret", "token", "%"].iter().any(|word| name.contains(word))
 }
 
 type Row = (i32, String, Option<String>, Option<String>, Option<String>, Option<bool>);
@@ -296,6 +361,25 @@ mod tests {
     fn a_sqlite_url_of_nova_is_relative_with_three_slashes(#[case] url: &str, #[case] path: &str) {
         let url = cell(CellUuid::CELL0, url).nova_database_url(None).unwrap();
         assert_eq!(url.path(), Some(std::path::Path::new(path)));
+    }
+
+    #[rstest::rstest]
+    #[case("postgres://u:se,cret@h:1/d", "postgres://u:***@h:1/d")]
+    #[case("postgres://u:se@c,ret@h:1/d", "postgres://u:***@h:1/d")]
+    #[case("rabbit://u:se@c,ret@h:1/d", "rabbit://u:***@c,***@h:1/d")]
+    #[case("postgres://u:a:b?c@h/d", "postgres://u:***@h/d")]
+    #[case("postgres://u@h/d?password=secret&x=1", "postgres://u@h/d?password=***&x=1")]
+    #[case("postgres://u:a@b@h/d?password=x@y", "postgres://u:***@h/d?password=***")]
+    #[case("postgres://u:secret", "postgres://u:***")]
+    #[case("rabbit://h1:5672,h2:5672/", "rabbit://h1:5672,h2:5672/")]
+    #[case("none:///", "none:///")]
+    #[case("/dir/file,with:all@once.db", "/dir/file,with:all@once.db")]
+    #[case(
+        "{scheme}://{username}:{password}@{hostname}:{port}/cell1?{query}",
+        "{scheme}://{username}:***@{hostname}:{port}/cell1?{query}"
+    )]
+    fn no_form_of_a_password_is_shown(#[case] url: &str, #[case] masked: &str) {
+        assert_eq!(mask_passwords(url), masked);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::database::{Database, SchemaKind};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, classify_text};
 use crate::identity::{check_kind, find_row, record_version};
-use crate::schema::has_table;
+use crate::schema::{MIGRATIONS_TABLE, has_table, read};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
@@ -31,7 +31,8 @@ impl<K: SchemaKind> Database<K> {
     ///
     /// # Errors
     /// [`ErrorKind::Migration`] when a migration fails; run it again once the cause is gone.
-    /// [`ErrorKind::WrongIdentity`] for a database of another kind, before anything is changed.
+    /// [`ErrorKind::WrongIdentity`] for a database of another kind or of another program, before
+    /// anything is changed.
     /// [`ErrorKind::DeadlineExceeded`] when another process migrates until the deadline. Else
     /// those of [`Database::run`].
     pub async fn migrate(&self, deadline: Deadline) -> Result<(), DatabaseError> {
@@ -125,6 +126,7 @@ fn migrate_locked<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), Databas
     {
         check_kind::<K>(&row)?;
     }
+    refuse_foreign(conn)?;
     let migrations = K::migrations(conn.backend());
     let ran = match conn.sql() {
         AnyConnection::Sqlite(sqlite) => sqlite.run_pending_migrations(migrations).map(drop),
@@ -134,6 +136,20 @@ fn migrate_locked<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), Databas
     ran.map_err(|error| migration_failed(conn, error))?;
     let now = conn.now();
     record_version(conn, now)
+}
+
+/// Refuses a database that has tables and none of them from this runner: it belongs to another
+/// program. The list of migrations is the first table that the runner makes.
+fn refuse_foreign<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    if has_table(conn, MIGRATIONS_TABLE)? {
+        return Ok(());
+    }
+    let Some((table, _)) = read(conn)?.tables.pop_first() else { return Ok(()) };
+    let message = format!(
+        "the database has tables of another program ({table}) and no list of migrations: give an \
+         empty database, or correct the URL"
+    );
+    Err(DatabaseError::new(ErrorKind::WrongIdentity, message))
 }
 
 /// What the runner's error means. Its type is private and keeps the database's own error in its

@@ -12,9 +12,10 @@ use crate::connect::open_in_memory;
 use crate::database::{Database, SchemaKind};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::identity::find_row;
 use diesel_migrations::MigrationHarness;
 pub use difference::Difference;
-pub(crate) use read::has_table;
+pub(crate) use read::{MIGRATIONS_TABLE, has_table, read};
 use sha2::{Digest, Sha256};
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -162,7 +163,7 @@ impl<K: SchemaKind> Database<K> {
     /// # Errors
     /// Those of [`Database::run`].
     pub async fn schema(&self, deadline: Deadline) -> Result<Schema, DatabaseError> {
-        self.run("read_schema", deadline, |conn| read::read(conn)).await
+        self.run("read_schema", deadline, |conn| read(conn)).await
     }
 
     /// The schema that this binary's migrations make: that of a SQLite database in memory which
@@ -187,13 +188,21 @@ impl<K: SchemaKind> Database<K> {
 
     /// Compares the database with [`Database::expected_schema`].
     ///
-    /// It is for a database of exactly this binary's version: a newer schema differs on purpose.
+    /// A newer schema differs on purpose and is not compared; whether this binary may use it is for
+    /// [`Database::check`] to say.
     ///
     /// # Errors
     /// [`ErrorKind::SchemaDrift`], whose text names the first difference; else those of
     /// [`Database::schema`] and [`Database::expected_schema`].
     pub async fn check_drift(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        let found = self.schema(deadline).await?;
+        let found = self
+            .run("check_drift", deadline, |conn| {
+                let newer = has_table(conn, "database_identity")?
+                    && find_row(conn)?.is_some_and(|row| row.schema_version > K::SCHEMA_VERSION);
+                if newer { Ok::<_, DatabaseError>(None) } else { read(conn).map(Some) }
+            })
+            .await?;
+        let Some(found) = found else { return Ok(()) };
         match Self::expected_schema()?.first_difference(&found) {
             None => Ok(()),
             Some(difference) => {

@@ -1,11 +1,13 @@
 //! Cells are made: a database is migrated, told which cell of which plane it is, and mapped.
 
+use std::fmt;
+
 use cellzero_api_db::CellMapping;
-use cellzero_api_db::cell_mapping::{self, CELL0_NAME, CELL0_TRANSPORT_URL};
+use cellzero_api_db::cell_mapping::{self, CELL0_NAME, CELL0_TRANSPORT_URL, mask_passwords};
 use cellzero_cell_db::CellDatabase;
 use cellzero_database::{
-    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Identity, Options, UrlError,
-    transaction,
+    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, ErrorKind, Identity, Options,
+    UrlError, transaction,
 };
 use cellzero_router::Cells;
 use cellzero_types::text;
@@ -14,8 +16,8 @@ use uuid::Uuid;
 
 use crate::Orchestrator;
 
-/// A cell that is to be made.
-#[derive(Debug, Clone)]
+/// A cell that is to be made. Its `Debug` shows no password.
+#[derive(Clone)]
 pub struct NewCell {
     /// For people.
     pub name: String,
@@ -23,6 +25,16 @@ pub struct NewCell {
     pub url: String,
     /// Its message queue, which only Nova's own tools use.
     pub transport_url: String,
+}
+
+impl fmt::Debug for NewCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCell")
+            .field("name", &self.name)
+            .field("url", &mask_passwords(&self.url))
+            .field("transport_url", &mask_passwords(&self.transport_url))
+            .finish()
+    }
 }
 
 impl NewCell {
@@ -129,9 +141,12 @@ impl Orchestrator {
         check_free(url, wanted, &api_url, &cells, &mappings)?;
         let database = CellDatabase::new(url.clone(), options);
         let failed = |source| CreateCellError::Cell { url: url.to_string(), source };
-        database.migrate(deadline).await.map_err(failed)?;
+        // Before anything is changed: what is another's must not even be migrated.
+        let standing = match database.identity(deadline).await {
+            Err(error) if error.kind() == ErrorKind::SchemaVersion => None,
+            standing => standing.map_err(failed)?,
+        };
         // A stamp without a mapping is left of a run that was interrupted: it is taken up.
-        let standing = database.identity(deadline).await.map_err(failed)?;
         let uuid = match standing {
             Some(Identity { plane: theirs, cell: Some(cell) })
                 if theirs == plane.0
@@ -143,6 +158,10 @@ impl Orchestrator {
             _ => wanted,
         };
         let identity = Identity { plane: plane.0, cell: Some(uuid) };
+        if standing.is_some() {
+            database.stamp(deadline, identity).await.map_err(failed)?;
+        }
+        database.migrate(deadline).await.map_err(failed)?;
         database.stamp(deadline, identity).await.map_err(failed)?;
         database.check_drift(deadline).await.map_err(failed)?;
         database.close().await;

@@ -164,8 +164,11 @@ impl Cells {
         if let Some(known) = self.known(cell) {
             return Ok(known);
         }
-        self.refresh(deadline).await.map_err(CellError::Api)?;
-        self.known(cell).ok_or(CellError::Unknown { cell })
+        let mappings = self.refresh(deadline).await.map_err(CellError::Api)?;
+        let mapping = mappings.iter().find(|mapping| mapping.uuid == cell);
+        let mapping = mapping.ok_or(CellError::Unknown { cell })?;
+        // One that is mapped and not known has a URL that cannot be used.
+        self.known(cell).map_or_else(|| self.connect(mapping), Ok)
     }
 
     fn known(&self, cell: CellUuid) -> Option<Arc<CellHandle>> {

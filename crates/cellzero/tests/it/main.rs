@@ -6,6 +6,7 @@ mod cell0_down;
 mod concurrency;
 mod delete;
 mod hung_server;
+mod identity;
 mod lifetime;
 mod list;
 mod multi_create;

@@ -10,7 +10,7 @@ use diesel::{QueryResult, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// The table in which the migration runner keeps what it has run.
-const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
+pub(crate) const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
 
 /// What stands in place of a column when an index is on an expression.
 const EXPRESSION: &str = "(expression)";
@@ -115,7 +115,7 @@ const MYSQL_INDEXES: &str = "\
     ORDER BY s.table_name, s.index_name, s.seq_in_index";
 
 /// Reads the schema of the database behind a connection.
-pub(super) fn read<K>(conn: &mut Connection<K>) -> Result<Schema, DatabaseError> {
+pub(crate) fn read<K>(conn: &mut Connection<K>) -> Result<Schema, DatabaseError> {
     let (columns, indexes): (Vec<ColumnRow>, Vec<IndexRow>) = match conn.sql() {
         AnyConnection::Sqlite(sqlite) => return read_sqlite(sqlite),
         AnyConnection::Postgres(net) => (
