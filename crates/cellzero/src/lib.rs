@@ -51,7 +51,7 @@ pub use cellzero_api_db::{ApiDatabase, CellMapping};
 pub use cellzero_cell_db::CellDatabase;
 pub use cellzero_database::{
     Backend, Counters, DatabaseError, DatabaseUrl, Deadline, Difference, Durability, ErrorKind,
-    Options, Schema, UrlError,
+    Options, Schema, UrlError, create_database,
 };
 pub use cellzero_orchestrator::{
     Accepted, Action, ActionError, BootError, BuildOperation, CreateCellError, DeleteError,
