@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask test`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench`.
 //!
 //! Each command is a module of its own with its arguments and a `run`.
 
+mod bench;
 mod install;
 mod test;
 
@@ -23,10 +24,16 @@ enum Command {
     /// Installs PostgreSQL and MariaDB by the system's package manager where they are missing, and
     /// starts throwaway servers of its own.
     Test(test::Arguments),
+    /// Measure each operation beside the same work in plain SQL, on private servers
+    ///
+    /// Prints a table and writes it as Markdown to target/bench.md; fails where an operation takes
+    /// more statements or commits than its target.
+    Bench(bench::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }

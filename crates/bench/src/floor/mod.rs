@@ -1,0 +1,28 @@
+//! The floor: the fewest statements that write or read the same, in plain SQL on the plain driver.
+//!
+//! It speaks to databases of its own with the same schema on the same server, over one connection
+//! to each, with every statement prepared before it is timed, and with the values already made: no
+//! JSON, no parsing, no checks, no scheduler, no locks. Statements go one after another, as ours do.
+//!
+//! | operation | statements | commits |
+//! |---|---|---|
+//! | boot to cell0 | API: 4 inserts; API: 2 inserts; cell0: 11 inserts; API: 2 updates, 2 deletes | 4 |
+//! | batch of n | the same 21 with n times the rows in each | 4 |
+//! | show | API: 1 select; cell0: 7 | none |
+//! | delete | API: 2 updates, 1 insert; cell0: 8 updates, 1 delete, 1 insert; API: 1 delete | 2, and 1 single statement |
+//! | list | API: 1 select; cells and cell0, all at once: 1 select each; API: 1; cells, all at once: 6 each | none |
+//!
+//! The values written are those that the plane itself wrote for the same request ([`Boot::capture`]),
+//! under new uuids; columns that it left NULL are left out. SQLite's cells are read one after
+//! another, since no thread is started for them.
+
+mod read;
+mod session;
+mod template;
+mod value;
+mod write;
+
+pub(crate) use read::{ListReader, ShowReader};
+pub(crate) use session::Sent;
+pub(crate) use template::Names;
+pub(crate) use write::{Boot, Pair};

@@ -1,0 +1,69 @@
+//! The benchmark: each operation of a plane beside the same work in plain SQL.
+//!
+//! `cargo xtask bench` builds it for release and starts private servers for it, with full
+//! durability; it is no use without them. Each operation runs on a real plane, and in turns with it
+//! the floor ([`floor`]): the fewest statements that write or read the same rows, on the plain
+//! driver and the same server. Counts are measured by the plane's own counters; a target that is
+//! missed by a count makes it fail, a time never does.
+
+mod engine;
+mod floor;
+mod measure;
+mod plane;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use cellzero_test_support::Engine;
+use clap::Parser;
+
+use engine::Runs;
+
+/// Measures a plane beside plain SQL.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The engines: sqlite, postgres, mariadb; all of them when none is named.
+    #[arg(value_parser = parse_engine)]
+    engines: Vec<Engine>,
+    /// A few runs of each, to see whether it works.
+    #[arg(long)]
+    quick: bool,
+    /// Where the figures are written as Markdown.
+    #[arg(long, default_value = "target/bench.md")]
+    output: PathBuf,
+}
+
+fn parse_engine(name: &str) -> Result<Engine, String> {
+    let known = Engine::ALL.into_iter().find(|engine| engine.name() == name);
+    known.ok_or_else(|| "one of sqlite, postgres, mariadb".to_owned())
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let engines = match arguments.engines.as_slice() {
+        [] => Engine::ALL.to_vec(),
+        named => named.to_vec(),
+    };
+    let runs = if arguments.quick { Runs::QUICK } else { Runs::FULL };
+    let mut all = Vec::new();
+    for engine in engines {
+        if let Some(variable) = engine.server_variable()
+            && std::env::var_os(variable).is_none()
+        {
+            bail!("{variable} names no server; run `cargo xtask bench`, which starts one");
+        }
+        eprintln!("measuring on {} …", engine.name());
+        let measured = engine::run(engine, runs).with_context(|| engine.name().to_owned())?;
+        all.push((engine, measured));
+    }
+    println!("{}", report::table(&all));
+    std::fs::write(&arguments.output, report::markdown(&all))
+        .with_context(|| format!("cannot write {}", arguments.output.display()))?;
+    let missed = report::missed(&all);
+    for missed in &missed {
+        println!("target missed: {missed}");
+    }
+    Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

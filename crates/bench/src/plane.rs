@@ -1,0 +1,97 @@
+//! Planes to measure: real databases of one engine, with the cells and hosts that a case needs.
+
+use anyhow::{Context as _, bail};
+use cellzero::*;
+use cellzero_test_support::{Engine, TestDatabase, create_database};
+
+/// The project of everything that is booted.
+pub(crate) const PROJECT: &str = "bench-project";
+const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
+/// A flavor that every host has room for.
+const SMALL: &str = "small";
+/// A flavor that no host has room for.
+const HUGE: &str = "huge";
+/// How many instances one request of a set-up makes.
+const BATCH: u32 = 200;
+
+/// A plane with its databases, gone when it is dropped.
+pub(crate) struct Plane {
+    /// The plane itself, without a worker.
+    pub(crate) plane: ControlPlane,
+    /// Its API database.
+    pub(crate) api: TestDatabase,
+    /// Its cell0.
+    pub(crate) cell0: TestDatabase,
+    /// Its live cells.
+    pub(crate) cells: Vec<TestDatabase>,
+}
+
+impl Plane {
+    /// A plane with one cell for each number; its one host has room for so many small instances.
+    pub(crate) async fn open(engine: Engine, rooms: &[i32]) -> anyhow::Result<Plane> {
+        let database = |hint: &str| {
+            create_database(engine, hint)
+                .with_context(|| format!("{} is not available", engine.name()))
+        };
+        let (api, cell0) = (database("api")?, database("cell0")?);
+        let config = Config::new(api.url()).cell0(cell0.url()).without_worker();
+        let plane = ControlPlane::open(config).await?;
+        let mut cells = Vec::new();
+        for (room, number) in rooms.iter().zip(1..) {
+            let name = format!("cell{number}");
+            let cell = database(&name)?;
+            let uuid = plane.cells().create(NewCell::new(&name, cell.url())).await?;
+            let host = format!("{name}-host");
+            let node = ComputeNode::new(host, *room, 4_000_000, 100_000).with_ratios(1.0, 1.0, 1.0);
+            plane.hosts().report(uuid, &node).await?;
+            cells.push(cell);
+        }
+        plane.flavors().create(&Flavor::new(SMALL, SMALL, 1, 512, 1)).await?;
+        plane.flavors().create(&Flavor::new(HUGE, HUGE, 9_999, 9_999_999, 1)).await?;
+        Ok(Plane { plane, api, cell0, cells })
+    }
+
+    /// Boots as many small instances as `count`, which must be exactly what there is room for.
+    pub(crate) async fn fill(&self, count: u32) -> anyhow::Result<()> {
+        let mut in_cells = 0;
+        for _ in 0..count / BATCH {
+            self.plane.boot(&user(), request(SMALL, BATCH)?).await?;
+            in_cells += self.plane.settle().await?.in_cells;
+        }
+        if in_cells != count as usize {
+            bail!("{in_cells} of {count} instances fitted");
+        }
+        Ok(())
+    }
+}
+
+/// A user of the project, with a new request id.
+pub(crate) fn user() -> RequestContext {
+    RequestContext::new(PROJECT, "bench-user")
+}
+
+/// A request for instances that no host has room for.
+pub(crate) fn hopeless(count: u32) -> anyhow::Result<BootRequest> {
+    request(HUGE, count)
+}
+
+/// The request of the benchmark: 2 tags, 2 metadata, 1 block device, the default security group.
+fn request(flavor: &str, count: u32) -> anyhow::Result<BootRequest> {
+    let device = BlockDevice {
+        source_type: "image".into(),
+        destination_type: "local".into(),
+        source_id: Some(IMAGE.parse().context("the image's uuid")?),
+        boot_index: Some(0),
+        delete_on_termination: true,
+        ..BlockDevice::default()
+    };
+    let request = BootRequest::builder("bench", flavor, IMAGE)
+        .count(count)
+        .tag("blue")
+        .tag("green")
+        .metadata("role", "web")
+        .metadata("tier", "1")
+        .block_device(device)
+        .build()?;
+    Ok(request)
+}
