@@ -13,6 +13,8 @@ use cellzero_database::{
 use cellzero_types::{CellUuid, PlaneUuid};
 use tokio::sync::OnceCell;
 
+use crate::scatter::DownCells;
+
 /// Why a cell cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -129,7 +131,7 @@ impl CellHandle {
 }
 
 /// The cells that can be asked, and those that cannot, with why.
-pub type AllCells = (Vec<Arc<CellHandle>>, Vec<(CellUuid, CellError)>);
+pub type AllCells = (Vec<Arc<CellHandle>>, DownCells);
 
 /// All cells of a plane. Mappings are read when they are needed, never cached for the life of the
 /// process: an operator who changes a URL is heard at the next refresh.

@@ -12,7 +12,7 @@ mod show;
 
 pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
 pub use list::Page;
-pub use scatter::{CellAnswer, Gathered, scatter_gather};
+pub use scatter::{CellAnswer, DownCells, Gathered, scatter_gather};
 
 use cellzero_api_db::ApiDatabase;
 use cellzero_database::DatabaseError;

@@ -23,7 +23,7 @@ use cellzero_types::{
 use futures_util::future::join_all;
 
 use crate::cells::{CellError, CellHandle};
-use crate::scatter::scatter_gather;
+use crate::scatter::{DownCells, scatter_gather};
 use crate::{ReadError, Router};
 
 /// A page of a list.
@@ -32,7 +32,7 @@ pub struct Page {
     /// The instances, in order.
     pub instances: Vec<Instance>,
     /// The cells that did not answer, with why: their instances are missing from the page.
-    pub down_cells: Vec<(CellUuid, CellError)>,
+    pub down_cells: DownCells,
     /// The marker of the next page; none where this is the last.
     pub next: Option<InstanceUuid>,
 }

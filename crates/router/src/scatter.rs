@@ -18,6 +18,9 @@ pub enum CellAnswer<T> {
     Down(CellError),
 }
 
+/// The cells that did not answer, with why.
+pub type DownCells = Vec<(CellUuid, CellError)>;
+
 /// The answers of all cells that were asked, in the order in which they were asked. Whether a
 /// partial answer is good enough is for the caller to decide.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub struct Gathered<T> {
 
 impl<T> Gathered<T> {
     /// The answers of the cells that answered, and the cells that did not, with why.
-    pub fn split(self) -> (Vec<(CellUuid, T)>, Vec<(CellUuid, CellError)>) {
+    pub fn split(self) -> (Vec<(CellUuid, T)>, DownCells) {
         let mut up = Vec::new();
         let mut down = Vec::new();
         for (cell, answer) in self.answers {

@@ -117,11 +117,12 @@ impl TestPlane {
     }
 }
 
+/// What was asked for, of which instance, under which id.
+type Noted = (&'static str, InstanceUuid, OperationUuid);
+
 /// A dispatch that notes what it was given, and does it at once.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Recorder(
-    std::sync::Arc<std::sync::Mutex<Vec<(&'static str, InstanceUuid, OperationUuid)>>>,
-);
+pub(crate) struct Recorder(std::sync::Arc<std::sync::Mutex<Vec<Noted>>>);
 
 impl Recorder {
     fn note(&self, operation: &'static str, uuid: InstanceUuid, id: OperationUuid) {
