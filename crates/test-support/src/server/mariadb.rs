@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Context as _;
+
 use super::TEST_USER;
 use super::private::{DATA_FOLDER, Durability, Recipe, run_installer};
 use super::supervisor::EndSignals;
@@ -11,6 +13,10 @@ use crate::binaries;
 
 /// The statements that a server runs when it starts, kept in its folder.
 const INIT_FILE: &str = "init.sql";
+
+/// Where a server keeps its temporary tables. In a folder shared with other servers, each one that
+/// starts there removes those of all others.
+const TEMPORARY_FOLDER: &str = "tmp";
 
 /// The recipe of a server that lives in `home`.
 pub(crate) fn recipe(
@@ -29,6 +35,7 @@ pub(crate) fn recipe(
     let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
     server.args([
         option("datadir", &home.join(DATA_FOLDER)),
+        option("tmpdir", &home.join(TEMPORARY_FOLDER)),
         option("socket", &home.join("socket")),
         option("pid-file", &home.join("mariadbd.pid")),
         option("init-file", &home.join(INIT_FILE)),
@@ -64,8 +71,12 @@ pub(crate) fn recipe(
 /// Makes the data folder, and the user with `password` at the first start.
 pub(crate) fn install(home: &Path, password: &str) -> anyhow::Result<()> {
     let binaries = binaries::mariadb().map_err(anyhow::Error::msg)?;
+    let temporary = home.join(TEMPORARY_FOLDER);
+    std::fs::create_dir_all(&temporary)
+        .with_context(|| format!("cannot make {}", temporary.display()))?;
     let mut installer = Command::new(binaries.install_db);
     installer.arg("--no-defaults").arg(format!("--datadir={}", home.join(DATA_FOLDER).display()));
+    installer.arg(format!("--tmpdir={}", temporary.display()));
     installer.args([
         "--auth-root-authentication-method=normal",
         "--innodb-log-file-size=48M",
