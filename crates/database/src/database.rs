@@ -91,7 +91,16 @@ impl Default for Options {
 
 /// A database of schema `K`. A clone is another handle to the same pool.
 ///
-/// Each connection to a server costs about four file descriptors.
+/// A server that does not answer costs an operation its deadline; its connection is then closed
+/// and its thread is free. After a restart of the server, or when it ended idle connections, the
+/// first operation fails with [`ErrorKind::ConnectionLost`], and with it each that runs at that
+/// moment; the other idle connections are then closed too, and the next operation works. Where
+/// the connection was idle for longer than [`Options::idle_probe_after`] it is asked before use,
+/// and no operation fails. None of it needs another handle.
+///
+/// [`Database::close`] says goodbye to the server; dropping the last handle only closes the
+/// sockets, which MariaDB counts as aborted clients. Each connection to a server costs about four
+/// file descriptors.
 pub struct Database<K> {
     pool: Arc<Pool<K>>,
 }
@@ -220,7 +229,7 @@ impl<K: SchemaKind> Database<K> {
         self.pool.permits.close();
         let pool = Arc::clone(&self.pool);
         let closing = tokio::task::spawn_blocking(move || {
-            pool.close_idle();
+            close_all(pool.take_all_idle());
             drop(permits);
         });
         if let Err(error) = closing.await {
@@ -232,6 +241,10 @@ impl<K: SchemaKind> Database<K> {
 /// How many permits there are. The limit keeps within what a semaphore counts.
 fn connections_max(options: &Options) -> u32 {
     options.connections_max.clamp(1, 10_000)
+}
+
+fn close_all<K>(connections: Vec<Connection<K>>) {
+    connections.into_iter().for_each(Connection::close);
 }
 
 /// The error for an operation that has not answered.
@@ -288,9 +301,11 @@ impl<K: SchemaKind> Pool<K> {
         };
         let result = work(&mut connection);
         if connection.is_broken() || connection.depth > 0 {
-            // The answer first: letting go of a connection is not the caller's time.
+            // Out of the pool before the caller goes on, so that it finds none of them again.
+            let useless = self.condemn(connection);
+            // Then the answer: closing connections is not the caller's time.
             let _ = answer.send(result);
-            self.let_go(connection);
+            close_all(useless);
         } else if connection.is_retired() {
             let _ = answer.send(result);
             connection.close();
@@ -298,7 +313,7 @@ impl<K: SchemaKind> Pool<K> {
             let _ = answer.send(result);
             match connection.probe(Deadline::after(PROBE_MAX)) {
                 Ok(()) => self.check_in(connection),
-                Err(_) => self.let_go(connection),
+                Err(_) => close_all(self.condemn(connection)),
             }
         } else {
             // Back in the pool before the caller goes on, so that it finds this one again.
@@ -336,7 +351,7 @@ impl<K: SchemaKind> Pool<K> {
                 Ok(()) => return Some(connection),
                 Err(error) => {
                     tracing::debug!(%error, "an idle connection did not answer");
-                    self.let_go(connection);
+                    close_all(self.condemn(connection));
                 }
             }
         }
@@ -357,22 +372,18 @@ impl<K: SchemaKind> Pool<K> {
         }
     }
 
-    /// Closes a connection that broke. When the server ended it (a restart, a fail-over), the
-    /// idle ones are closed as well, since they have likely gone the same way.
-    fn let_go(&self, connection: Connection<K>) {
+    /// Gives up a connection that broke; all that are returned have to be closed. When the server
+    /// ended it (a restart, a fail-over), the idle ones are among them, since they have likely
+    /// gone the same way.
+    fn condemn(&self, connection: Connection<K>) -> Vec<Connection<K>> {
         count(&self.tally.connections_broken);
-        let lost = connection.is_lost();
-        connection.close();
-        if lost {
-            self.close_idle();
-        }
+        let mut useless = if connection.is_lost() { self.take_all_idle() } else { Vec::new() };
+        useless.push(connection);
+        useless
     }
 
-    fn close_idle(&self) {
-        let idle = std::mem::take(&mut *self.lock_idle());
-        for Idle { connection, .. } in idle {
-            connection.close();
-        }
+    fn take_all_idle(&self) -> Vec<Connection<K>> {
+        self.lock_idle().drain(..).map(|idle| idle.connection).collect()
     }
 
     fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<K>>> {

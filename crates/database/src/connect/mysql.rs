@@ -13,7 +13,7 @@ use crate::net::Net;
 use crate::tally::Tally;
 use diesel_async::AsyncMysqlConnection;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, DriverError, OptsBuilder, SslOpts};
+use mysql_async::{Conn, DriverError, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,8 +26,11 @@ const LOCK_WAIT_MAX_S: u64 = 10;
 const PACKET_MAX: usize = 16 * 1024 * 1024;
 
 /// What the driver takes as the time after which the server closes an idle connection, in
-/// seconds. It only matters to the driver's own pool, which is not used.
+/// seconds. It only matters to what lies in the driver's own pool, where nothing ever does.
 const WAIT_TIMEOUT_S: usize = 28_800;
+
+/// One connection, and none that is kept when it is given back.
+const POOL_OF_ONE: Option<PoolConstraints> = PoolConstraints::new(0, 1);
 
 /// After how much silence the operating system asks whether the server is still there.
 const KEEPALIVE_IDLE_MS: u32 = 30_000;
@@ -65,7 +68,8 @@ fn driver_options(server: &Server) -> Result<OptsBuilder, DatabaseError> {
         .prefer_socket(false)
         .socket(server.socket.clone())
         .max_allowed_packet(Some(PACKET_MAX))
-        .wait_timeout(Some(WAIT_TIMEOUT_S));
+        .wait_timeout(Some(WAIT_TIMEOUT_S))
+        .pool_opts(pool_options());
     if let Tls::VerifyFull { root } = &server.tls {
         tls::ensure_default_provider();
         let trusted = tls::trusted(root.as_deref())?;
@@ -74,6 +78,14 @@ fn driver_options(server: &Server) -> Result<OptsBuilder, DatabaseError> {
         opts = opts.ssl_opts(ssl);
     }
     Ok(opts)
+}
+
+fn pool_options() -> PoolOpts {
+    let options = PoolOpts::default().with_reset_connection(false);
+    match POOL_OF_ONE {
+        Some(one) => options.with_constraints(one),
+        None => options,
+    }
 }
 
 /// All of it in one round trip. The last statement answers with the time.
@@ -96,7 +108,10 @@ async fn make(
     opts: OptsBuilder,
     set_up: String,
 ) -> Result<(AsyncMysqlConnection, Clock), DatabaseError> {
-    let mut conn = Conn::new(opts).await.map_err(failure)?;
+    // A pool of its own, which ends with the connection. The driver says goodbye for one that
+    // comes from a pool alone: for others its drop marks them as closed before it would send the
+    // goodbye, and so never does.
+    let mut conn = Pool::new(opts).get_conn().await.map_err(failure)?;
     let asked = Instant::now();
     let time = read_time(&mut conn, &set_up).await.map_err(failure)?;
     let time =
@@ -138,5 +153,5 @@ fn failure(error: mysql_async::Error) -> DatabaseError {
         error if tls::is_tls_error(error) => ErrorKind::Tls,
         _ => ErrorKind::Unreachable,
     };
-    DatabaseError::because(kind, error)
+    tls::explained(kind, error)
 }

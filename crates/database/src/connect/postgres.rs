@@ -1,6 +1,6 @@
 //! Opens a connection to PostgreSQL.
 
-use super::server::{drive_opening, odd_answer, parse_server_time};
+use super::server::{chain_text, drive_opening, odd_answer, parse_server_time};
 use super::{OpenResult, tls};
 use crate::any::AnyConnection;
 use crate::backend::Backend;
@@ -162,12 +162,6 @@ fn read_answer(answer: &[SimpleQueryMessage], asked: Instant) -> Result<Clock, D
     Ok(Clock::sample(time, asked))
 }
 
-/// The words of an error and of all that caused it.
-fn chain_text(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// What a failure to connect means, by the server's code where it gave one.
 fn failure(error: tokio_postgres::Error) -> DatabaseError {
     let text = chain_text(&error);
@@ -182,5 +176,5 @@ fn failure(error: tokio_postgres::Error) -> DatabaseError {
         }
         None => ErrorKind::Unreachable,
     };
-    DatabaseError::because(kind, error)
+    tls::explained(kind, error)
 }

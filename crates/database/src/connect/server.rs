@@ -54,3 +54,9 @@ pub(super) fn odd_answer(what: &str) -> DatabaseError {
 pub(super) fn parse_server_time(text: &str) -> Option<NaiveDateTime> {
     NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()
 }
+
+/// The words of an error and of all that caused it.
+pub(super) fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

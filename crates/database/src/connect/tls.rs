@@ -1,5 +1,6 @@
 //! Certificates to trust, and how an error of an encrypted connection is recognised.
 
+use super::server::chain_text;
 use crate::error::{DatabaseError, ErrorKind};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -62,19 +63,63 @@ pub(super) fn ensure_default_provider() {
 
 /// Whether an error has one of encryption in its chain.
 pub(super) fn is_tls_error(error: &(dyn StdError + 'static)) -> bool {
+    find(error).is_some()
+}
+
+/// The error of encryption in the chain of an error.
+fn find<'error>(error: &'error (dyn StdError + 'static)) -> Option<&'error rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<rustls::Error>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         // An `io::Error` shows its inside here alone; its `source` skips one level.
-        if let Some(inner) =
-            error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && inner.is::<rustls::Error>()
-        {
-            return true;
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(found);
         }
         next = error.source();
     }
-    false
+    None
+}
+
+/// The error of this kind, with words for a person where it is one of encryption.
+pub(super) fn explained(
+    kind: ErrorKind,
+    error: impl StdError + Send + Sync + 'static,
+) -> DatabaseError {
+    let words = (kind == ErrorKind::Tls).then(|| explanation(&error));
+    let failure = DatabaseError::because(kind, error);
+    match words {
+        Some(words) => failure.with_message(words),
+        None => failure,
+    }
+}
+
+/// The drivers' own words for a server that knows no encryption.
+const NOT_OFFERED: [&str; 2] =
+    ["server does not support TLS", "server does not have this capability"];
+
+/// What happened and what would be right.
+fn explanation(error: &(dyn StdError + 'static)) -> &'static str {
+    use rustls::{CertificateError as Certificate, Error};
+    let not_offered = || {
+        let words = chain_text(error);
+        NOT_OFFERED.iter().any(|part| words.contains(part))
+    };
+    match find(error) {
+        Some(Error::InvalidCertificate(Certificate::UnknownIssuer)) => {
+            "the database's certificate is signed by no authority that is trusted here; give the \
+             file of its authority as sslrootcert="
+        }
+        Some(Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        )) => "the database's certificate is for another host than the URL names",
+        Some(Error::InvalidCertificate(_)) => "the database's certificate is not valid",
+        None if not_offered() => {
+            "the database offers no encrypted connections; turn them on there, or give \
+             sslmode=disable where nobody can listen"
+        }
+        Some(_) | None => "the encrypted connection to the database failed",
+    }
 }

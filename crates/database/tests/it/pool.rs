@@ -1,28 +1,16 @@
 //! The pool and the deadline of an operation.
 
-mod common;
-
+use crate::common::{Fresh, Outcome, Things, batch, gate, insert, soon, things, within};
 use cellzero_database::{
-    Backend, Connection, Database, DatabaseError, DatabaseUrl, ErrorKind, Options, transaction,
+    Connection, Database, DatabaseError, DatabaseUrl, ErrorKind, Options, transaction,
 };
-use common::{Fresh, Outcome, Things, soon, things, within};
+use cellzero_test_support::Engine;
 use diesel::Connection as _;
 use diesel::prelude::*;
 use rstest::rstest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-fn pause(milliseconds: u64) {
-    std::thread::sleep(Duration::from_millis(milliseconds));
-}
-
-fn insert(conn: &mut Connection<Things>) -> Outcome {
-    diesel::insert_into(things::table)
-        .values((things::uuid.eq("one"), things::amount.eq(1)))
-        .execute(conn.sql())?;
-    Ok(())
-}
 
 async fn count(database: &Database<Things>) -> i64 {
     let count = |conn: &mut Connection<Things>| -> Outcome<i64> {
@@ -32,77 +20,82 @@ async fn count(database: &Database<Things>) -> i64 {
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_caller_is_free_at_the_deadline_whatever_the_work_does(#[case] backend: Backend) {
-    let (_fresh, database) = Fresh::migrated(backend).await;
+async fn the_caller_is_free_at_the_deadline_whatever_the_work_does(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((_fresh, database)) = Fresh::migrated(engine).await else { return };
+    database.run("warm", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
+    let (gate, gatekeeper) = gate();
+    let work = move |_: &mut Connection<Things>| -> Outcome {
+        gate.pass();
+        Ok(())
+    };
     let start = Instant::now();
-    let error = database
-        .run("hang", within(100), |_| -> Outcome {
-            pause(500);
-            Ok(())
-        })
-        .await
-        .unwrap_err();
+    let error = database.run("hang", within(500), work).await.unwrap_err();
     let took = start.elapsed();
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_millis(600), "{took:?}");
+    gatekeeper.open();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
-    assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(160), "{took:?}");
     assert_eq!(error.operation(), Some("hang"));
     assert!(error.to_string().contains(&database.url().to_string()), "{error}");
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_that_hangs_after_a_commit_is_not_called_undone(#[case] backend: Backend) {
-    let (_fresh, database) = Fresh::migrated(backend).await;
-    let error = database
-        .run("hang", within(200), |conn| -> Outcome {
-            transaction(conn, "insert", insert)?;
-            pause(400);
-            Ok(())
-        })
-        .await
-        .unwrap_err();
+async fn an_operation_that_hangs_after_a_commit_is_not_called_undone(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((_fresh, database)) = Fresh::migrated(engine).await else { return };
+    database.run("warm", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
+    let (gate, gatekeeper) = gate();
+    let work = move |conn: &mut Connection<Things>| -> Outcome {
+        transaction(conn, "insert", |conn| insert(conn, "one", 1))?;
+        gate.pass();
+        Ok(())
+    };
+    let error = database.run("hang", within(1000), work).await.unwrap_err();
+    gatekeeper.open();
     assert_eq!(error.kind(), ErrorKind::CommitUnknown);
     assert_eq!(count(&database).await, 1);
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_pool_names_its_limit(#[case] backend: Backend) {
-    let fresh = Fresh::new(backend);
+async fn a_full_pool_names_its_limit(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(fresh) = Fresh::new(engine) else { return };
     let database: Database<Things> =
         fresh.open_as(Options { connections_max: 2, ..Options::default() });
-    let busy: Vec<_> = (0..2)
-        .map(|_| {
-            let database = database.clone();
-            tokio::spawn(async move {
-                database
-                    .run("busy", soon(), |_| -> Outcome {
-                        pause(600);
-                        Ok(())
-                    })
-                    .await
-            })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let busy = [(); 2].map(|()| {
+        let (gate, gatekeeper) = gate();
+        let database = database.clone();
+        let work = move |_: &mut Connection<Things>| -> Outcome {
+            gate.pass();
+            Ok(())
+        };
+        let task = tokio::spawn(async move { database.run("busy", soon(), work).await });
+        gatekeeper.wait();
+        (task, gatekeeper)
+    });
     let error = database.run("third", within(100), |_| -> Outcome { Ok(()) }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PoolExhausted);
     assert!(error.to_string().contains("all 2 connections (connections_max)"), "{error}");
-    for task in busy {
+    for (task, gatekeeper) in busy {
+        gatekeeper.open();
         task.await.unwrap().unwrap();
     }
     database.run("third", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
+    assert_eq!(database.counters().connections_opened, 2);
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_in_turn_share_one_connection(#[case] backend: Backend) {
-    let fresh = Fresh::new(backend);
+async fn operations_in_turn_share_one_connection(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(fresh) = Fresh::new(engine) else { return };
     let database = fresh.open();
     for _ in 0..20 {
         database.run("nothing", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
@@ -112,43 +105,84 @@ async fn operations_in_turn_share_one_connection(#[case] backend: Backend) {
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_future_lets_the_work_run_to_its_end(#[case] backend: Backend) {
-    let (_fresh, database) = Fresh::migrated(backend).await;
-    let work = database.run("slow", soon(), |conn| {
+async fn a_dropped_future_lets_the_work_run_to_its_end(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((fresh, database)) = Fresh::migrated(engine).await else { return };
+    let (gate, gatekeeper) = gate();
+    let work = move |conn: &mut Connection<Things>| {
         transaction(conn, "slow", |conn| {
-            pause(150);
-            insert(conn)
+            gate.pass();
+            insert(conn, "one", 1)
         })
+    };
+    let running = tokio::spawn({
+        let database = database.clone();
+        async move { database.run("slow", soon(), work).await }
     });
-    assert!(tokio::time::timeout(Duration::from_millis(50), work).await.is_err());
+    gatekeeper.wait();
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    gatekeeper.open();
     // Closing waits for it.
-    let other: Database<Things> = Database::new(database.url().clone(), Options::default());
     database.close().await;
-    assert_eq!(count(&other).await, 1);
+    assert_eq!(count(&fresh.open()).await, 1);
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_database_refuses_operations(#[case] backend: Backend) {
-    let fresh = Fresh::new(backend);
+async fn a_future_that_is_dropped_in_the_queue_does_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((fresh, _database)) = Fresh::migrated(engine).await else { return };
+    let database: Database<Things> =
+        fresh.open_as(Options { connections_max: 1, ..Options::default() });
+    let (gate, gatekeeper) = gate();
+    let running = tokio::spawn({
+        let database = database.clone();
+        let work = move |_: &mut Connection<Things>| -> Outcome {
+            gate.pass();
+            Ok(())
+        };
+        async move { database.run("first", soon(), work).await }
+    });
+    gatekeeper.wait();
+    let queued = database.run("second", soon(), |conn| insert(conn, "one", 1));
+    assert!(tokio::time::timeout(Duration::from_millis(50), queued).await.is_err());
+    gatekeeper.open();
+    running.await.unwrap().unwrap();
+    database.close().await;
+    assert_eq!(count(&fresh.open()).await, 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_database_refuses_operations(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(fresh) = Fresh::new(engine) else { return };
     let database = fresh.open();
+    let (gate, gatekeeper) = gate();
     let ended = Arc::new(AtomicBool::new(false));
     let running = {
         let (database, ended) = (database.clone(), Arc::clone(&ended));
-        tokio::spawn(async move {
-            let work = move |_: &mut Connection<Things>| -> Outcome {
-                pause(200);
-                ended.store(true, Ordering::SeqCst);
-                Ok(())
-            };
-            database.run("running", soon(), work).await
-        })
+        let work = move |_: &mut Connection<Things>| -> Outcome {
+            gate.pass();
+            ended.store(true, Ordering::SeqCst);
+            Ok(())
+        };
+        tokio::spawn(async move { database.run("running", soon(), work).await })
     };
+    gatekeeper.wait();
+    let closing = tokio::spawn({
+        let database = database.clone();
+        async move { database.close().await }
+    });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    database.close().await;
+    assert!(!closing.is_finished(), "close did not wait");
+    gatekeeper.open();
+    closing.await.unwrap();
     assert!(ended.load(Ordering::SeqCst), "close did not wait");
     running.await.unwrap().unwrap();
     let error = database.run("late", soon(), |_| -> Outcome { Ok(()) }).await.unwrap_err();
@@ -157,16 +191,17 @@ async fn a_closed_database_refuses_operations(#[case] backend: Backend) {
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_database_refuses_every_write(#[case] backend: Backend) {
-    let (fresh, database) = Fresh::migrated(backend).await;
+async fn a_read_only_database_refuses_every_write(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((fresh, database)) = Fresh::migrated(engine).await else { return };
     let reader: Database<Things> = fresh.open_as(Options { read_only: true, ..Options::default() });
-    let plain = reader.run("write", soon(), insert).await.unwrap_err();
+    let plain = reader.run("write", soon(), |conn| insert(conn, "one", 1)).await.unwrap_err();
     assert_eq!(plain.kind(), ErrorKind::ReadOnly, "{plain:?}");
     let work = |conn: &mut Connection<Things>| {
         assert!(conn.is_read_only());
-        transaction(conn, "write", insert)
+        transaction(conn, "write", |conn| insert(conn, "one", 1))
     };
     let inside = reader.run("write", soon(), work).await.unwrap_err();
     assert_eq!(inside.kind(), ErrorKind::ReadOnly, "{inside:?}");
@@ -240,10 +275,11 @@ async fn a_new_file_is_made_in_a_new_directory_and_durable() {
 }
 
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_have_the_kind_that_a_caller_needs(#[case] backend: Backend) {
-    let (_fresh, database) = Fresh::migrated(backend).await;
+async fn errors_have_the_kind_that_a_caller_needs(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((_fresh, database)) = Fresh::migrated(engine).await else { return };
     let kind = async |work: fn(&mut Connection<Things>) -> Outcome| {
         let error = database.run("fail", soon(), work).await.unwrap_err();
         assert!(std::error::Error::source(&error).is_some(), "{error:?}");
@@ -251,8 +287,8 @@ async fn errors_have_the_kind_that_a_caller_needs(#[case] backend: Backend) {
     };
     assert_eq!(
         kind(|conn| {
-            insert(conn)?;
-            insert(conn)
+            insert(conn, "one", 1)?;
+            insert(conn, "one", 1)
         })
         .await,
         ErrorKind::UniqueViolation
@@ -294,19 +330,16 @@ type Row = (
     Option<chrono::NaiveDateTime>,
 );
 
-fn batch(conn: &mut Connection<Things>, sql: &str) -> Outcome {
-    Ok(diesel::connection::SimpleConnection::batch_execute(conn.sql(), sql)?)
-}
-
 #[rstest]
-#[case(Backend::Sqlite)]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_is_in_utc_and_survives_storage(#[case] backend: Backend) {
-    let (_fresh, database) = Fresh::migrated(backend).await;
+async fn the_clock_is_in_utc_and_survives_storage(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((_fresh, database)) = Fresh::migrated(engine).await else { return };
     let (said, read) = database
         .run("clock", soon(), |conn| -> Outcome<_> {
             let now = conn.now();
-            insert(conn)?;
+            insert(conn, "one", 1)?;
             diesel::update(things::table).set(things::created_at.eq(now)).execute(conn.sql())?;
             let read: Option<chrono::NaiveDateTime> =
                 things::table.select(things::created_at).first(conn.sql())?;
