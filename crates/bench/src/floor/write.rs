@@ -165,7 +165,8 @@ impl Boot {
 
     /// What has to stand before the first boot: the security group that each instance joins.
     pub(crate) fn prepare(&self) -> Work {
-        let statement = self.security_group.insert(self.engine, &self.old, std::slice::from_ref(&self.old));
+        let statement =
+            self.security_group.insert(self.engine, &self.old, std::slice::from_ref(&self.old));
         Work(vec![Part { database: Database::Cell0, statements: vec![statement] }])
     }
 

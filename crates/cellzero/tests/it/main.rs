@@ -1,4 +1,5 @@
 //! The whole plane, on each of the three backends.
 
 mod boot;
+mod cost;
 mod support;
