@@ -64,9 +64,16 @@ pub type ApiDatabase = Database<Api>;
 macro_rules! insert_rows {
     ($conn:expr, $table:path, $rows:expr) => {{
         for chunk in $rows.chunks($crate::ROWS_MAX) {
-            cellzero_database::each!($conn.sql(), c => {
-                diesel::RunQueryDsl::execute(diesel::insert_into($table).values(chunk), c)
-            })?;
+            match chunk {
+                // The text for one row is always the same, so that SQLite keeps it prepared too.
+                [one] => diesel::RunQueryDsl::execute(
+                    diesel::insert_into($table).values(one),
+                    $conn.sql(),
+                ),
+                many => cellzero_database::each!($conn.sql(), c => {
+                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(many), c)
+                }),
+            }?;
         }
     }};
 }

@@ -58,6 +58,8 @@ pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
     let mut bench = Bench::open(engine, runs)?;
     let mut all = Vec::new();
     let (booted, buried) = bench.boots(&mut all)?;
+    bench.plane.analyze()?;
+    bench.twin.analyze()?;
     bench.shows(&booted, &mut all)?;
     bench.batches(&mut all)?;
     bench.deletes(&booted, &buried, &mut all)?;
@@ -88,7 +90,7 @@ struct Bench {
     runtimes: Runtimes,
     plane: Plane,
     /// The floor's own databases, with the same schema.
-    _twin: Plane,
+    twin: Plane,
     floor: Pair,
     /// The plane's databases, past the plane.
     beside: Pair,
@@ -106,7 +108,7 @@ impl Bench {
         let mut floor = runtimes.floor.block_on(Pair::open(engine, api, cell0))?;
         let boot = capture(&runtimes, &plane, &mut beside, engine)?;
         runtimes.floor.block_on(floor.run(&boot.prepare()))?;
-        Ok(Bench { engine, runs, runtimes, plane, _twin: twin, floor, beside, boot })
+        Ok(Bench { engine, runs, runtimes, plane, twin, floor, beside, boot })
     }
 
     fn boots(
@@ -244,6 +246,7 @@ fn lists(engine: Engine, cells: usize, runs: Runs) -> anyhow::Result<Measured> {
     let rooms: Vec<i32> = (0..cells).map(share).map(i32::try_from).collect::<Result<_, _>>()?;
     let plane = runtimes.ours.block_on(Plane::open(engine, &rooms))?;
     runtimes.ours.block_on(plane.fill(LISTED)).context("the instances to be listed")?;
+    plane.analyze()?;
     let mut urls: Vec<&str> = plane.cells.iter().map(TestDatabase::url).collect();
     urls.push(plane.cell0.url());
     let reader = ListReader::open(engine, plane.api.url(), &urls);

@@ -51,6 +51,17 @@ impl Plane {
         Ok(Plane { plane, api, cell0, cells })
     }
 
+    /// Gives PostgreSQL's planner its statistics, as a server that runs for a minute has them. The
+    /// other engines keep their own.
+    pub(crate) fn analyze(&self) -> anyhow::Result<()> {
+        for database in [&self.api, &self.cell0].into_iter().chain(&self.cells) {
+            if database.engine() == Engine::Postgres {
+                database.execute("ANALYZE")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Boots as many small instances as `count`, which must be exactly what there is room for.
     pub(crate) async fn fill(&self, count: u32) -> anyhow::Result<()> {
         let mut in_cells = 0;

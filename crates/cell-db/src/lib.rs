@@ -70,9 +70,16 @@ pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connectio
 macro_rules! insert_rows {
     ($conn:expr, $table:path, $rows:expr) => {{
         for chunk in $rows.chunks($crate::ROWS_MAX) {
-            cellzero_database::each!($conn.sql(), c => {
-                diesel::RunQueryDsl::execute(diesel::insert_into($table).values(chunk), c)
-            })?;
+            match chunk {
+                // The text for one row is always the same, so that SQLite keeps it prepared too.
+                [one] => diesel::RunQueryDsl::execute(
+                    diesel::insert_into($table).values(one),
+                    $conn.sql(),
+                ),
+                many => cellzero_database::each!($conn.sql(), c => {
+                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(many), c)
+                }),
+            }?;
         }
     }};
 }

@@ -9,13 +9,13 @@
 #![allow(missing_docs)]
 
 use crate::net::{MysqlNet, PgNet};
-use diesel::SqliteConnection;
+use crate::sqlite::KeptSqlite;
 
 /// A connection to any of the backends. The variants are public for [`each!`](crate::each).
 #[derive(diesel::MultiConnection)]
 pub enum AnyConnection {
     /// SQLite by the bundled C library.
-    Sqlite(SqliteConnection),
+    Sqlite(KeptSqlite),
     /// PostgreSQL by a pure-Rust driver.
     Postgres(PgNet),
     /// MariaDB or MySQL by a pure-Rust driver.
@@ -40,7 +40,10 @@ pub enum AnyConnection {
 macro_rules! each {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
-            $crate::AnyConnection::Sqlite($c) => $body,
+            $crate::AnyConnection::Sqlite($c) => {
+                let $c = $c.inner();
+                $body
+            }
             $crate::AnyConnection::Postgres($c) => $body,
             $crate::AnyConnection::Mysql($c) => $body,
         }

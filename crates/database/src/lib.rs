@@ -28,9 +28,11 @@ mod database_url;
 mod deadline;
 mod error;
 mod identity;
+mod kept;
 mod migrate;
 mod net;
 mod schema;
+mod sqlite;
 mod tally;
 mod transaction;
 
@@ -46,5 +48,6 @@ pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 pub use identity::{Expected, Identity};
 pub use net::{MysqlNet, Net, PgNet};
 pub use schema::{Column, ColumnKind, Difference, Schema, Table};
+pub use sqlite::KeptSqlite;
 pub use tally::Counters;
 pub use transaction::{TRANSACTION_ATTEMPTS_MAX, savepoint, transaction};

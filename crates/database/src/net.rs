@@ -8,6 +8,7 @@
 use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
+use crate::kept::{Dialect, KeptTexts};
 use crate::tally::{Tally, count};
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
@@ -54,6 +55,7 @@ pub struct Net<C: AsyncConnection> {
     health: Health,
     /// State of Diesel's own transactions; only the migration runner uses those.
     transactions: AnsiTransactionManager,
+    texts: KeptTexts,
     tally: Arc<Tally>,
 }
 
@@ -101,6 +103,7 @@ impl<C: AsyncConnection> Net<C> {
                 doomed: None,
             },
             transactions: AnsiTransactionManager::default(),
+            texts: KeptTexts::default(),
             tally,
         }
     }
@@ -296,7 +299,7 @@ fn is_transaction_control(sql: &str) -> bool {
 
 impl<C: AsyncConnection> ConnectionSealed for Net<C> {}
 
-impl<C: AsyncConnection> Connection for Net<C> {
+impl<C: AsyncConnection<Backend: Dialect>> Connection for Net<C> {
     type Backend = <C as AsyncConnectionCore>::Backend;
     type TransactionManager = AnsiTransactionManager;
 
@@ -312,11 +315,12 @@ impl<C: AsyncConnection> Connection for Net<C> {
         T: QueryFragment<Self::Backend> + QueryId,
     {
         self.health.check_doom()?;
-        let Net { driver, health, tally, .. } = self;
+        let Net { driver, health, texts, tally, .. } = self;
         let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
         count(&tally.statements);
         let Driver { connection, runtime } = driver;
-        health.drive(runtime, connection.execute_returning_count(source))
+        let advised = texts.advise::<Self::Backend, _>(source);
+        health.drive(runtime, connection.execute_returning_count(advised))
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
@@ -348,7 +352,7 @@ impl Instrumentation for Ignore {
     fn on_connection_event(&mut self, _event: diesel::connection::InstrumentationEvent<'_>) {}
 }
 
-impl<C: AsyncConnection> LoadConnection for Net<C> {
+impl<C: AsyncConnection<Backend: Dialect>> LoadConnection for Net<C> {
     type Cursor<'conn, 'query>
         = std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>
     where
@@ -369,19 +373,20 @@ impl<C: AsyncConnection> LoadConnection for Net<C> {
         Self::Backend: QueryMetadata<T::SqlType>,
     {
         self.health.check_doom()?;
-        let Net { driver, health, tally, .. } = self;
+        let Net { driver, health, texts, tally, .. } = self;
         let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
         count(&tally.statements);
         let Driver { connection, runtime } = driver;
+        let advised = texts.advise::<Self::Backend, _>(source);
         let rows = health.drive(runtime, async move {
-            let stream = connection.load(source).await?;
+            let stream = connection.load(advised).await?;
             stream.map_ok(Ok).try_collect::<Vec<_>>().await
         })?;
         Ok(rows.into_iter())
     }
 }
 
-impl<C: AsyncConnection> diesel::migration::MigrationConnection for Net<C> {
+impl<C: AsyncConnection<Backend: Dialect>> diesel::migration::MigrationConnection for Net<C> {
     fn setup(&mut self) -> QueryResult<usize> {
         self.batch_execute(diesel::migration::CREATE_MIGRATIONS_TABLE).map(|()| 0)
     }

@@ -4,6 +4,8 @@
 //! Where a guard finds less than it should (a delete, another epoch, a cell that was disabled
 //! meanwhile), the transaction starts over, looks at each instance, and decides on those that are
 //! still ours. The rest is left for the sweep: its intents stand.
+//!
+//! Statements: four for instances that share cell, epoch and version, for each hundred of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

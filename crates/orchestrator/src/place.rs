@@ -2,7 +2,8 @@
 //!
 //! The scheduler proposes outside any transaction. The proposal becomes the placement in one
 //! transaction of the API database, which claims the hosts: a host that was taken meanwhile makes
-//! it start over with a new proposal. Statements of the transaction: the lock, the group's
+//! it start over with a new proposal. The proposal of the default scheduler is one statement, two
+//! where an instance fits. Statements of the transaction: the lock, the group's
 //! verdict, the intents; with hosts also their mappings, one claim update for each host, and the
 //! claims.
 

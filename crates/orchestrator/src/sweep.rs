@@ -66,7 +66,10 @@ impl Orchestrator {
                 // Its home: the delete that was decided ends here.
                 Some(mapping) if mapping.cell == Some(cell) && mapping.queued_for_delete => {
                     let ctx = owner_of(mapping);
-                    self.delete_in_cell(&ctx, intent.instance_uuid, cell, epoch).await?;
+                    let uuid = intent.instance_uuid;
+                    let networks = self.networks_of(uuid).await.map_err(CellError::Api)?;
+                    let reached = BootIntent { epoch, ..intent };
+                    self.delete_in_cell(&ctx, reached, networks).await?;
                 }
                 _ => left_over.push((intent.instance_uuid, epoch)),
             }

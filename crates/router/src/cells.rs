@@ -183,14 +183,24 @@ impl Cells {
     /// # Errors
     /// The API database's.
     pub async fn all(&self, deadline: Deadline) -> Result<AllCells, DatabaseError> {
+        Ok(self.all_of(&self.refresh(deadline).await?))
+    }
+
+    /// The same from mappings that were read just now, beside something else.
+    pub(crate) fn adopt_all(&self, mappings: &[CellMapping]) -> AllCells {
+        self.adopt(mappings);
+        self.all_of(mappings)
+    }
+
+    fn all_of(&self, mappings: &[CellMapping]) -> AllCells {
         let mut all = AllCells::default();
-        for mapping in self.refresh(deadline).await? {
-            match self.known(mapping.uuid).map_or_else(|| self.connect(&mapping), Ok) {
+        for mapping in mappings {
+            match self.known(mapping.uuid).map_or_else(|| self.connect(mapping), Ok) {
                 Ok(handle) => all.0.push(handle),
                 Err(error) => all.1.push((mapping.uuid, error)),
             }
         }
-        Ok(all)
+        all
     }
 
     /// Reads the mappings again. A cell whose URL changed gets a new connection pool.
@@ -199,9 +209,14 @@ impl Cells {
     /// The API database's.
     pub async fn refresh(&self, deadline: Deadline) -> Result<Vec<CellMapping>, DatabaseError> {
         let mappings = self.api.run("read_cell_mappings", deadline, cell_mapping::all).await?;
+        self.adopt(&mappings);
+        Ok(mappings)
+    }
+
+    fn adopt(&self, mappings: &[CellMapping]) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|uuid, _| mappings.iter().any(|mapping| mapping.uuid == *uuid));
-        for mapping in &mappings {
+        for mapping in mappings {
             let unchanged =
                 known.get(&mapping.uuid).is_some_and(|handle| handle.mapping == *mapping);
             if !unchanged {
@@ -212,7 +227,6 @@ impl Cells {
                 };
             }
         }
-        Ok(mappings)
     }
 
     /// Where the database of a mapping is: its template filled, its relative path resolved.

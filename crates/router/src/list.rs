@@ -7,11 +7,13 @@
 //!
 //! Depth: the API database, all cells at once, the API database (mappings), the cells of the page
 //! at once. Each round more repeats the middle two; there is one only where rows were dropped.
+//! Statements: 2 in the API database; one in each cell; one in the API database for each hundred
+//! rows; 7 in each cell for each hundred of its rows on the page. A marker costs 2 more.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use cellzero_api_db::{build_request, instance_mapping};
+use cellzero_api_db::{build_request, cell_mapping, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::listing::{self, CellListQuery};
 use cellzero_cell_db::{ROWS_MAX, whole};
@@ -96,10 +98,12 @@ impl Router {
             query.filters.project_id = Some(ctx.project_id.clone());
         }
         let project = query.filters.project_id.clone();
-        let building = self
+        let (building, mappings) = self
             .api
             .run("list_build_requests", deadline, move |conn| {
-                build_request::all(conn, project.as_deref())
+                let building = build_request::all(conn, project.as_deref())?;
+                // After the build requests, so that the cell of one decided since is among them.
+                Ok::<_, DatabaseError>((building, cell_mapping::all(conn)?))
             })
             .await?;
         let order = query.total_order();
@@ -107,7 +111,7 @@ impl Router {
             None => None,
             Some(marker) => Some(self.marker_values(ctx, marker, &building, &order).await?),
         };
-        let (cells, down) = self.cells.all(deadline).await?;
+        let (cells, down) = self.cells.adopt_all(&mappings);
         let building = building
             .into_iter()
             .filter(|instance| query.filters.matches(instance))

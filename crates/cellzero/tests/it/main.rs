@@ -4,6 +4,7 @@ mod bad_input;
 mod boot;
 mod cell0_down;
 mod concurrency;
+mod cost;
 mod delete;
 mod hung_server;
 mod identity;

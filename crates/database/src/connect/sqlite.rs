@@ -6,6 +6,7 @@ use crate::connection::{Clock, Opened, SqliteWatch};
 use crate::database::{Durability, Options};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, classify};
+use crate::sqlite::KeptSqlite;
 use crate::tally::{Tally, count};
 use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection};
 use diesel::{QueryResult, SqliteConnection};
@@ -48,7 +49,7 @@ pub(super) fn open(
             .with_message(format!("the SQLite file {} cannot be used", path.display()))
     })?;
     let watch = watch_statements(&mut sqlite, tally);
-    Ok(Opened { any: AnyConnection::Sqlite(sqlite), clock: Clock::Own, watch })
+    Ok(Opened { any: AnyConnection::Sqlite(KeptSqlite::new(sqlite)), clock: Clock::Own, watch })
 }
 
 /// A database in memory that ends with the connection.

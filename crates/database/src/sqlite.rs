@@ -1,0 +1,113 @@
+//! Diesel's SQLite connection, with statements kept prepared by their text (see
+//! [`kept`](crate::kept)). It changes nothing else.
+
+use crate::kept::KeptTexts;
+use diesel::connection::{
+    AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
+    LoadConnection, MultiConnectionHelper, SimpleConnection,
+};
+use diesel::expression::QueryMetadata;
+use diesel::query_builder::{Query, QueryFragment, QueryId};
+use diesel::sql_types::TypeMetadata;
+use diesel::sqlite::Sqlite;
+use diesel::{ConnectionResult, QueryResult, SqliteConnection};
+use std::any::Any;
+
+/// A connection to a SQLite file.
+pub struct KeptSqlite {
+    inner: SqliteConnection,
+    texts: KeptTexts,
+}
+
+impl KeptSqlite {
+    pub(crate) fn new(inner: SqliteConnection) -> KeptSqlite {
+        KeptSqlite { inner, texts: KeptTexts::default() }
+    }
+
+    /// The connection as Diesel knows it, which [`each!`](crate::each) hands out: multi-row inserts
+    /// are written for that type alone.
+    pub fn inner(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+}
+
+impl SimpleConnection for KeptSqlite {
+    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.inner.batch_execute(query)
+    }
+}
+
+impl ConnectionSealed for KeptSqlite {}
+
+impl Connection for KeptSqlite {
+    type Backend = Sqlite;
+    type TransactionManager = AnsiTransactionManager;
+
+    /// Opens a file without any of the settings that `Database::run` gives a connection.
+    fn establish(database_url: &str) -> ConnectionResult<Self> {
+        SqliteConnection::establish(database_url).map(KeptSqlite::new)
+    }
+
+    fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+    where
+        T: QueryFragment<Self::Backend> + QueryId,
+    {
+        let advised = self.texts.advise::<Sqlite, _>(source);
+        self.inner.execute_returning_count(&advised)
+    }
+
+    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
+        self.inner.transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.inner.instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.inner.set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.inner.set_prepared_statement_cache_size(size);
+    }
+}
+
+impl LoadConnection for KeptSqlite {
+    type Cursor<'conn, 'query>
+        = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>
+    where
+        Self: 'conn;
+    type Row<'conn, 'query>
+        = <SqliteConnection as LoadConnection>::Row<'conn, 'query>
+    where
+        Self: 'conn;
+
+    fn load<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> QueryResult<Self::Cursor<'conn, 'query>>
+    where
+        T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
+        Self::Backend: QueryMetadata<T::SqlType>,
+    {
+        let advised = self.texts.advise::<Sqlite, _>(source);
+        LoadConnection::load(&mut self.inner, advised)
+    }
+}
+
+impl diesel::migration::MigrationConnection for KeptSqlite {
+    fn setup(&mut self) -> QueryResult<usize> {
+        self.inner.setup()
+    }
+}
+
+impl MultiConnectionHelper for KeptSqlite {
+    fn to_any<'a>(lookup: &mut <Sqlite as TypeMetadata>::MetadataLookup) -> &mut (dyn Any + 'a) {
+        <SqliteConnection as MultiConnectionHelper>::to_any(lookup)
+    }
+
+    fn from_any(lookup: &mut dyn Any) -> Option<&mut <Sqlite as TypeMetadata>::MetadataLookup> {
+        <SqliteConnection as MultiConnectionHelper>::from_any(lookup)
+    }
+}
