@@ -2,12 +2,12 @@
 //!
 //! | operation | statements (one instance, nothing there before) | transactions |
 //! |---|---|---|
-//! | [`write`] | one for each table that gets rows, at most 12; 3 more where a security group is new | 1 |
+//! | [`write()`] | one for each table that gets rows, at most 12; 3 more where a security group is new | 1 |
 //! | [`read`] | 7 | none: single statements |
 //! | [`delete`] | 12, 13 with an effect | 1 |
 //! | [`sweep`] | 2, and 13 more where rows stand | 1 |
 //!
-//! Of many instances, [`write`] takes one statement for each hundred rows of a table.
+//! Of many instances, [`write()`] takes one statement for each hundred rows of a table.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

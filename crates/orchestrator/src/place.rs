@@ -128,7 +128,7 @@ impl Orchestrator {
     ) -> Result<Placement, ClaimError> {
         let group = leased.group;
         let min_count = leased.min_count;
-        let first = leased.members.iter().all(|member| member.attempts == 0);
+        let first = leased.members.iter().all(|m| m.ticket.epoch == boot_state::FIRST_EPOCH);
         self.api()
             .run("place", self.step_deadline(), move |conn| {
                 let mut placed_before =

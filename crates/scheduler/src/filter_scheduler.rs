@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use cellzero_api_db::aggregate::HostAggregate;
+use cellzero_api_db::boot_state::FIRST_EPOCH;
+use cellzero_api_db::claim::Claim;
 use cellzero_api_db::host_capacity::HostCapacity;
 use cellzero_api_db::{
     ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group,
 };
 use cellzero_database::DatabaseError;
-use cellzero_types::{RequestSpec, Verdict};
+use cellzero_types::{InstanceUuid, RequestSpec, Verdict};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::filters::AGGREGATE_PREFIX;
@@ -80,10 +82,15 @@ fn select_in_database(
 ) -> Result<Vec<Result<Selection, Verdict>>, DatabaseError> {
     let Some(spec) = request.specs.first() else { return Ok(Vec::new()) };
     let now = conn.now();
-    let capacities: Vec<HostCapacity> = host_capacity::of_enabled_cells(conn)?
+    let own = own_claims(conn, request)?;
+    let mut capacities: Vec<HostCapacity> = host_capacity::of_enabled_cells(conn)?
         .into_iter()
         .filter(|host| !request.excluded_cells.contains(&host.cell))
         .collect();
+    for host in &mut capacities {
+        let taken = own.iter().filter(|claim| claim.host == host.host);
+        host.used = host.used.less(&taken.map(|claim| claim.resources).sum());
+    }
     let mut aggregates = HashMap::new();
     let needs_aggregates = needs_aggregates(spec);
     if needs_aggregates {
@@ -91,7 +98,7 @@ fn select_in_database(
     }
     let hosts: Vec<HostState> =
         capacities.into_iter().map(|host| host_state(host, &mut aggregates)).collect();
-    let group = server_group(conn, spec)?;
+    let group = server_group(conn, spec, &own)?;
     let mut selected =
         select(&hosts, &request.specs, group.as_ref(), &select_options(options, now));
     if !needs_aggregates && selected.iter().any(Result::is_ok) {
@@ -99,6 +106,19 @@ fn select_in_database(
         fill_availability_zones(&mut selected, &aggregate::by_host(conn)?, options);
     }
     Ok(selected)
+}
+
+/// What earlier epochs of these instances have claimed: the placement replaces it, so it counts as
+/// free. A first epoch has claimed nothing.
+fn own_claims(
+    conn: &mut ApiConnection,
+    request: &SelectRequest,
+) -> Result<Vec<Claim>, DatabaseError> {
+    if request.tickets.iter().all(|ticket| ticket.epoch == FIRST_EPOCH) {
+        return Ok(Vec::new());
+    }
+    let uuids: Vec<InstanceUuid> = request.tickets.iter().map(|t| t.instance_uuid).collect();
+    Ok(claim::of_instances(conn, &uuids)?.into_values().collect())
 }
 
 fn select_options(options: &FilterSchedulerOptions, now: NaiveDateTime) -> SelectOptions {
@@ -140,12 +160,17 @@ fn host_state(
 fn server_group(
     conn: &mut ApiConnection,
     spec: &RequestSpec,
+    own: &[Claim],
 ) -> Result<Option<ServerGroup>, DatabaseError> {
     let Some(uuid) = spec.server_group else { return Ok(None) };
     // Accept has checked that the group exists; one that was deleted since binds nobody.
     let Some(group) = instance_group::find(conn, uuid)? else { return Ok(None) };
     let Ok(policy) = group.policy.parse::<GroupPolicy>() else { return Ok(None) };
     let members = instance_group::members(conn, group.id)?;
+    let members: Vec<InstanceUuid> = members
+        .into_iter()
+        .filter(|member| !own.iter().any(|claim| claim.instance_uuid == *member))
+        .collect();
     let members_by_host = claim::count_by_host(conn, &members)?;
     Ok(Some(ServerGroup {
         policy,

@@ -6,10 +6,12 @@
 //! only a proposal: the placement of the orchestrator claims it, by updates that succeed only
 //! where enough is left, so that two schedulers at once never overcommit a host.
 
+mod extra_specs;
 mod filter_scheduler;
 mod filters;
 mod host;
 mod select;
+mod weigh;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
 pub use host::{Aggregate, GroupPolicy, HostState, ServerGroup};

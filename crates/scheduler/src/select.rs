@@ -1,20 +1,14 @@
 //! The decision: which host each instance of a group gets. Pure: the same input gives the same
 //! answer.
-//!
-//! All instances of a group ask for the same, so the filters run over the hosts once; what changes
-//! from one instance to the next is the one host that was taken. For n hosts and m instances the
-//! cost is n log n for the filters and the order, and log n for each instance (n where a server
-//! group holds, whose policy moves every host).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BinaryHeap};
 
-use cellzero_types::{CellUuid, FilterCount, RequestSpec, Resources, Verdict, VerdictReason};
+use cellzero_types::{CellUuid, FilterCount, RequestSpec, Verdict, VerdictReason};
 use chrono::{NaiveDateTime, TimeDelta};
 
-use crate::filters::{
-    CAPACITY_FILTERS, Filter, GROUP_FILTER, Question, STATIC_FILTERS, server_group,
-};
-use crate::host::{GroupPolicy, HostState, ServerGroup};
+use crate::filters::{Candidate, FILTER_COUNT, FILTERS, Question, refused_by};
+use crate::host::{HostState, ServerGroup};
+use crate::weigh::{Scale, Score};
 
 /// A host that was chosen for an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +21,8 @@ pub struct Selection {
     pub cell: CellUuid,
     /// Its availability zone.
     pub availability_zone: Option<String>,
-    /// The next best hosts of the same cell.
+    /// The next best hosts of the same cell that still have room, and satisfy the server group's
+    /// policy, when all specs of the batch are placed.
     pub alternates: Vec<String>,
 }
 
@@ -44,198 +39,157 @@ pub struct SelectOptions {
     pub alternates_max: usize,
 }
 
-/// How good a host is; the first field decides, the host's name last. Greater is better.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Score {
-    /// What a soft policy of the server group prefers.
-    group: i64,
-    /// The sum of its free shares of memory, vcpus and disk, in millionths of the largest host.
-    free: i64,
-    /// The first name of the alphabet wins a tie.
-    name: std::cmp::Reverse<String>,
-}
-
-/// What the largest of the candidates has: the measure of free capacity.
-struct Largest(Resources);
-
-impl Largest {
-    fn of(hosts: &[HostState]) -> Largest {
-        let largest = |of: fn(&Resources) -> i64| {
-            hosts.iter().map(|host| of(&host.limit)).max().unwrap_or(0).max(1)
-        };
-        Largest(Resources {
-            vcpus: largest(|r| r.vcpus),
-            memory_mb: largest(|r| r.memory_mb),
-            disk_gb: largest(|r| r.disk_gb),
-        })
-    }
-
-    fn share(&self, free: &Resources) -> i64 {
-        const MILLION: i128 = 1_000_000;
-        let share = |free: i64, largest: i64| i128::from(free) * MILLION / i128::from(largest);
-        let sum = share(free.vcpus, self.0.vcpus)
-            + share(free.memory_mb, self.0.memory_mb)
-            + share(free.disk_gb, self.0.disk_gb);
-        i64::try_from(sum).unwrap_or(i64::MAX)
-    }
-}
-
-fn score(host: &HostState, largest: &Largest, group: Option<&ServerGroup>) -> Score {
-    let group = group.map_or(0, |group| {
-        let members = i64::from(group.members_on(&host.host));
-        match group.policy {
-            GroupPolicy::SoftAffinity => members,
-            GroupPolicy::SoftAntiAffinity => -members,
-            GroupPolicy::Affinity | GroupPolicy::AntiAffinity => 0,
-        }
-    });
-    Score { group, free: largest.share(&host.free()), name: std::cmp::Reverse(host.host.clone()) }
-}
-
-/// Chooses a host for each spec, in order, or says why there is none. The specs are those of one
-/// group: they differ in their uuid only. What one takes is gone for the next, and counts for the
-/// server group's policy.
+/// Chooses a host for each spec, in order, or says why there is none.
+///
+/// What one instance takes is gone for the next, and counts for the server group's policy, which
+/// holds for all specs. The names of the hosts are unique.
+///
+/// Specs that ask for the same, as all of a group do, are one round: n hosts and m instances cost
+/// n for the filters, n log n for the order of the alternates, and log n for each instance, a
+/// failed one nothing but its verdict. Specs that alternate cost a round each.
 pub fn select(
     hosts: &[HostState],
     specs: &[RequestSpec],
     group: Option<&ServerGroup>,
     options: &SelectOptions,
 ) -> Vec<Result<Selection, Verdict>> {
-    let Some(spec) = specs.first() else { return Vec::new() };
-    let question = Question { spec, resources: spec.resources(), options };
-    let largest = Largest::of(hosts);
-    let mut race = Race::new(hosts, &question, largest, group.cloned());
-    specs.iter().map(|_| race.next()).collect()
-}
-
-/// The hosts that are left, best first.
-struct Race<'a> {
-    question: &'a Question<'a>,
-    hosts: Vec<HostState>,
-    all: usize,
-    refused: Vec<FilterCount>,
-    order: BTreeSet<(Score, usize)>,
-    largest: Largest,
-    group: Option<ServerGroup>,
-}
-
-impl<'a> Race<'a> {
-    fn new(
-        hosts: &[HostState],
-        question: &'a Question<'a>,
-        largest: Largest,
-        group: Option<ServerGroup>,
-    ) -> Race<'a> {
-        let mut left: Vec<&HostState> = hosts.iter().collect();
-        let mut refused = Vec::new();
-        for filter in &STATIC_FILTERS {
-            refuse(filter, question, &mut left, &mut refused);
-        }
-        let hosts_left: Vec<HostState> = left.into_iter().cloned().collect();
-        let mut race = Race {
-            question,
-            all: hosts.len(),
-            hosts: hosts_left,
-            refused,
-            order: BTreeSet::new(),
-            largest,
+    let mut candidates: Vec<Candidate<'_>> = hosts
+        .iter()
+        .map(|host| Candidate {
+            host,
+            free: host.free(),
+            members: group.map_or(0, |group| group.members_on(&host.host)),
+        })
+        .collect();
+    // Members on hosts that are not offered bind as well, so the group is asked, not the hosts.
+    let mut group_has_members =
+        group.is_some_and(|group| group.members_by_host.values().any(|members| *members > 0));
+    let mut answers = Vec::with_capacity(specs.len());
+    for alike in specs.chunk_by(asks_for_the_same) {
+        let question = Question {
+            spec: &alike[0],
+            resources: alike[0].resources(),
+            options,
             group,
+            group_has_members,
         };
-        race.order = (0..race.hosts.len())
-            .filter(|index| race.has_room(*index))
-            .map(|index| (race.score(index), index))
-            .collect();
-        race
+        let mut round = Round::new(question, &mut candidates);
+        let chosen = alike.iter().map(|_| round.next()).collect();
+        group_has_members = round.question.group_has_members;
+        answers.extend(round.selections(chosen));
     }
+    answers
+}
 
-    fn score(&self, index: usize) -> Score {
-        score(&self.hosts[index], &self.largest, self.group.as_ref())
-    }
+/// Whether the filters and weighers cannot tell these two apart.
+fn asks_for_the_same(one: &RequestSpec, other: &RequestSpec) -> bool {
+    one.flavor == other.flavor
+        && one.availability_zone == other.availability_zone
+        && one.force_host == other.force_host
+        && one.is_boot_from_volume == other.is_boot_from_volume
+}
 
-    fn has_room(&self, index: usize) -> bool {
-        CAPACITY_FILTERS.iter().all(|filter| (filter.passes)(self.question, &self.hosts[index]))
-    }
-
-    fn next(&mut self) -> Result<Selection, Verdict> {
-        let group = self.group.as_ref();
-        let fits = |host: &HostState| group.is_none_or(|group| server_group(group, &host.host));
-        let best = self.order.iter().rev().find(|(_, index)| fits(&self.hosts[*index])).cloned();
-        let Some((score, index)) = best else { return Err(self.verdict()) };
-        let selection = self.selection(index);
-        self.take(score, index);
-        Ok(selection)
-    }
-
-    fn selection(&self, index: usize) -> Selection {
-        let host = &self.hosts[index];
-        let alternates = self
-            .order
-            .iter()
-            .rev()
-            .filter(|(_, other)| *other != index && self.hosts[*other].cell == host.cell)
-            .filter(|(_, other)| {
-                let name = &self.hosts[*other].host;
-                self.group.as_ref().is_none_or(|group| server_group(group, name))
-            })
-            .take(self.question.options.alternates_max)
-            .map(|(_, other)| self.hosts[*other].host.clone())
-            .collect();
-        let zone = host.availability_zone();
-        let zone = zone.unwrap_or(&self.question.options.default_availability_zone);
-        Selection {
-            host: host.host.clone(),
-            node: host.node.clone(),
-            cell: host.cell,
-            availability_zone: Some(zone.to_owned()),
-            alternates,
-        }
-    }
-
-    /// Takes the host's resources, and puts it back into the order where it has room for more.
-    fn take(&mut self, score: Score, index: usize) {
-        self.order.remove(&(score, index));
-        let host = &mut self.hosts[index];
-        host.used = host.used + self.question.resources;
-        if let Some(group) = &mut self.group {
-            *group.members_by_host.entry(host.host.clone()).or_insert(0) += 1;
-        }
-        if self.has_room(index) {
-            self.order.insert((self.score(index), index));
-        }
-    }
-
+/// The placement of specs that ask for the same.
+struct Round<'h, 'r> {
+    question: Question<'r>,
+    candidates: &'r mut Vec<Candidate<'h>>,
+    scale: Scale,
     /// How many hosts each filter refuses now.
-    fn verdict(&self) -> Verdict {
-        let mut filters = self.refused.clone();
-        let mut left: Vec<&HostState> = self.hosts.iter().collect();
-        for filter in &CAPACITY_FILTERS {
-            refuse(filter, self.question, &mut left, &mut filters);
+    refused: [u32; FILTER_COUNT],
+    /// The places in `candidates` of the hosts that pass now, the best on top.
+    open: BinaryHeap<(Score<'h>, usize)>,
+}
+
+impl<'h, 'r> Round<'h, 'r> {
+    fn new(question: Question<'r>, candidates: &'r mut Vec<Candidate<'h>>) -> Round<'h, 'r> {
+        let mut refused = [0; FILTER_COUNT];
+        let mut passing = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            match refused_by(&question, candidate) {
+                Some(filter) => refused[filter] += 1,
+                None => passing.push(index),
+            }
         }
-        let (name, reason) = GROUP_FILTER;
-        count(name, reason, left.len(), &mut filters);
-        let hosts = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let scale = Scale::of(passing.iter().map(|index| &candidates[*index]));
+        let mut round = Round { question, candidates, scale, refused, open: BinaryHeap::new() };
+        round.open = passing.into_iter().map(|index| (round.score(index), index)).collect();
+        round
+    }
+
+    fn score(&self, index: usize) -> Score<'h> {
+        self.scale.score(&self.candidates[index], self.question.group.map(|group| group.policy))
+    }
+
+    /// Takes the best host for one more instance.
+    fn next(&mut self) -> Result<usize, Verdict> {
+        let Some((_, index)) = self.open.pop() else { return Err(self.verdict()) };
+        let candidate = &mut self.candidates[index];
+        candidate.free = candidate.free.less(&self.question.resources);
+        candidate.members += 1;
+        // The first member of a group may shut out every host but its own, and only that once.
+        if self.question.group.is_some() && !self.question.group_has_members {
+            self.question.group_has_members = true;
+            for (_, other) in std::mem::take(&mut self.open) {
+                self.judge(other);
+            }
+        }
+        self.judge(index);
+        Ok(index)
+    }
+
+    /// Opens the host for further instances, or counts it for the filter that refuses it.
+    fn judge(&mut self, index: usize) {
+        match refused_by(&self.question, &self.candidates[index]) {
+            Some(filter) => self.refused[filter] += 1,
+            None => self.open.push((self.score(index), index)),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let filters = FILTERS
+            .iter()
+            .zip(self.refused)
+            .filter(|(_, refused)| *refused > 0)
+            .map(|(filter, refused)| FilterCount {
+                filter: filter.name.to_owned(),
+                reason: filter.reason.to_owned(),
+                refused,
+            })
+            .collect();
+        let hosts = u32::try_from(self.candidates.len()).unwrap_or(u32::MAX);
         Verdict::new(VerdictReason::NoValidHost { hosts, filters })
     }
-}
 
-fn refuse(
-    filter: &Filter,
-    question: &Question<'_>,
-    left: &mut Vec<&HostState>,
-    refused: &mut Vec<FilterCount>,
-) {
-    let before = left.len();
-    left.retain(|host| (filter.passes)(question, host));
-    count(filter.name, filter.reason, before - left.len(), refused);
-}
-
-fn count(name: &str, reason: &str, hosts: usize, refused: &mut Vec<FilterCount>) {
-    if hosts > 0 {
-        refused.push(FilterCount {
-            filter: name.to_owned(),
-            reason: reason.to_owned(),
-            refused: u32::try_from(hosts).unwrap_or(u32::MAX),
-        });
+    /// Names the alternates, last of all: a host that a later instance filled, or to which the
+    /// server group's policy now forbids another member, is of no use as one.
+    fn selections(self, chosen: Vec<Result<usize, Verdict>>) -> Vec<Result<Selection, Verdict>> {
+        let options = self.question.options;
+        let mut best_of_cell: BTreeMap<CellUuid, Vec<&str>> = BTreeMap::new();
+        for (_, index) in self.open.into_sorted_vec().into_iter().rev() {
+            let host = self.candidates[index].host;
+            let best = best_of_cell.entry(host.cell).or_default();
+            // One more than is named, for the chosen host may be among them.
+            if best.len() <= options.alternates_max {
+                best.push(&host.host);
+            }
+        }
+        let selection = |index: usize| {
+            let host = self.candidates[index].host;
+            let best = best_of_cell.get(&host.cell).map_or(&[][..], Vec::as_slice);
+            let others = best.iter().filter(|other| **other != host.host);
+            let zone = host.availability_zone().unwrap_or(&options.default_availability_zone);
+            Selection {
+                host: host.host.clone(),
+                node: host.node.clone(),
+                cell: host.cell,
+                availability_zone: Some(zone.to_owned()),
+                alternates: others
+                    .take(options.alternates_max)
+                    .map(|other| (*other).to_owned())
+                    .collect(),
+            }
+        };
+        chosen.into_iter().map(|answer| answer.map(selection)).collect()
     }
 }
 

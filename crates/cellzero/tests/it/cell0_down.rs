@@ -176,3 +176,34 @@ async fn a_delete_in_a_down_cell_is_ok_at_once_and_ends_when_the_cell_is_back(
     assert_eq!(count(&test.api, "claims"), 0);
     test.check_at_rest();
 }
+
+#[rstest]
+#[tokio::test]
+async fn what_an_earlier_epoch_claimed_counts_as_free_for_the_next(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = plane(engine, &[&[(1, 1024, 10)]]).await else { return };
+    let ctx = user();
+    let accepted = test.plane.boot(&ctx, request("web", "1").build().unwrap()).await.unwrap();
+    // A process that placed it and died: its claim fills the only host, its lease has run out.
+    let claim = format!(
+        "INSERT INTO claims (instance_uuid, epoch, host, vcpus, memory_mb, disk_gb, created_at) \
+         VALUES ('{}', 1, 'cell1-host1', 1, 512, 1, '2026-01-01 00:00:00')",
+        accepted[0]
+    );
+    test.api.execute(&claim).unwrap();
+    test.api
+        .execute("UPDATE host_capacity SET vcpus_used = 1, memory_mb_used = 512, disk_gb_used = 1")
+        .unwrap();
+    let expired = "UPDATE boot_states SET owner = 'dead', lease_until = '2026-01-01 00:00:00'";
+    test.api.execute(expired).unwrap();
+    let other = ControlPlane::open(test.config.clone()).await.unwrap();
+    other.settle().await.unwrap();
+    let shown = other.show(&ctx, accepted[0]).await.unwrap();
+    assert_eq!(shown.home, Home::Cell(test.cell(0)));
+    other.close().await.unwrap();
+    // The first plane wakes up late, with a ticket of a past epoch, and changes nothing.
+    test.plane.settle().await.unwrap();
+    assert_eq!(test.plane.show(&ctx, accepted[0]).await.unwrap().home, Home::Cell(test.cell(0)));
+    test.check_at_rest();
+}

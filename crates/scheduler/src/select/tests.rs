@@ -1,14 +1,15 @@
-//! Each filter, the order, the policies, and a naive reference that must agree.
+//! Each filter, the order, the policies; and, in `reference`, a naive way that must agree.
+
+mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cellzero_types::{Flavor, InstanceUuid, Networks};
-use proptest::prelude::*;
+use cellzero_types::{Flavor, InstanceUuid, Networks, Resources};
 use rstest::rstest;
 use uuid::Uuid;
 
 use super::*;
-use crate::host::Aggregate;
+use crate::host::{Aggregate, GroupPolicy};
 
 fn now() -> NaiveDateTime {
     chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap().naive_utc()
@@ -81,6 +82,7 @@ type Change = fn(&mut HostState, &mut RequestSpec);
 #[case::forced_down("service", |host: &mut HostState, _: &mut RequestSpec| host.forced_down = true)]
 #[case::never_seen("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = None)]
 #[case::seen_too_long_ago("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() - TimeDelta::seconds(61)))]
+#[case::clock_far_ahead("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() + TimeDelta::seconds(61)))]
 #[case::zone("availability_zone", |_: &mut HostState, spec: &mut RequestSpec| spec.availability_zone = Some("az1".into()))]
 #[case::forced_host("forced_host", |_: &mut HostState, spec: &mut RequestSpec| spec.force_host = Some("other".into()))]
 #[case::trait_missing("traits", |_: &mut HostState, spec: &mut RequestSpec| { spec.flavor.extra_specs.insert("trait:SSD".into(), "required".into()); })]
@@ -105,6 +107,14 @@ fn a_host_is_refused_by_its_filter_alone(#[case] filter: &str, #[case] change: C
     host.aggregates.push(Aggregate { name: "az1".into(), metadata });
     spec.availability_zone = Some("az1".into());
 })]
+#[case::second_zone(|host: &mut HostState, spec: &mut RequestSpec| {
+    for zone in ["az1", "az2"] {
+        let metadata = BTreeMap::from([("availability_zone".to_owned(), zone.to_owned())]);
+        host.aggregates.push(Aggregate { name: zone.into(), metadata });
+    }
+    spec.availability_zone = Some("az2".into());
+})]
+#[case::seen_at_the_limit(|host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() - TimeDelta::seconds(60)))]
 #[case::default_zone(|_: &mut HostState, spec: &mut RequestSpec| spec.availability_zone = Some("nova".into()))]
 #[case::by_node(|_: &mut HostState, spec: &mut RequestSpec| spec.force_host = Some("a.example.org".into()))]
 #[case::trait_there(|host: &mut HostState, spec: &mut RequestSpec| {
@@ -116,6 +126,12 @@ fn a_host_is_refused_by_its_filter_alone(#[case] filter: &str, #[case] change: C
     host.aggregates.push(Aggregate { name: "fast".into(), metadata });
     spec.flavor.extra_specs.insert("aggregate_instance_extra_specs:ssd".into(), "true".into());
 })]
+#[case::one_value_of_an_aggregates_list(|host: &mut HostState, spec: &mut RequestSpec| {
+    let metadata = BTreeMap::from([("disk".to_owned(), "ssd, nvme".to_owned())]);
+    host.aggregates.push(Aggregate { name: "fast".into(), metadata });
+    spec.flavor.extra_specs.insert("aggregate_instance_extra_specs:disk".into(), "<or> tape <or> nvme".into());
+})]
+#[case::exactly_full(|host: &mut HostState, _: &mut RequestSpec| host.used = Resources { vcpus: 6, memory_mb: 7000, disk_gb: 90 })]
 #[case::root_disk_on_a_volume(|_: &mut HostState, spec: &mut RequestSpec| {
     spec.flavor.root_gb = 5000;
     spec.is_boot_from_volume = true;
@@ -154,8 +170,14 @@ fn alternates_are_of_the_same_cell() {
     assert_eq!(selection.alternates, Vec::<String>::new());
 }
 
+fn group(policy: GroupPolicy, max_server_per_host: u32, members: &[(&str, u32)]) -> ServerGroup {
+    let members_by_host =
+        members.iter().map(|(host, count)| ((*host).to_owned(), *count)).collect();
+    ServerGroup { policy, max_server_per_host, members_by_host }
+}
+
 fn placed(hosts: &[HostState], count: usize, policy: GroupPolicy, max: u32) -> Vec<Option<String>> {
-    let group = ServerGroup { policy, max_server_per_host: max, members_by_host: BTreeMap::new() };
+    let group = group(policy, max, &[]);
     let specs = vec![small(); count];
     select(hosts, &specs, Some(&group), &options())
         .into_iter()
@@ -180,48 +202,81 @@ fn the_server_groups_policy_holds(
     assert_eq!(placed(&hosts, 3, policy, max), expected);
 }
 
-/// Filters and orders all hosts anew for every instance.
-fn naive(hosts: &[HostState], spec: &RequestSpec, count: usize) -> Vec<Option<String>> {
-    let mut hosts = hosts.to_vec();
-    let largest = Largest::of(&hosts);
-    let options = options();
-    let question = Question { spec, resources: spec.resources(), options: &options };
-    let mut chosen = Vec::new();
-    for _ in 0..count {
-        let best = hosts
-            .iter_mut()
-            .filter(|h| STATIC_FILTERS.iter().all(|f| (f.passes)(&question, h)))
-            .filter(|h| CAPACITY_FILTERS.iter().all(|f| (f.passes)(&question, h)))
-            .max_by_key(|h| score(h, &largest, None));
-        chosen.push(best.map(|host| {
-            host.used = host.used + question.resources;
-            host.host.clone()
-        }));
-    }
-    chosen
+#[test]
+fn a_host_that_is_refused_does_not_change_which_other_is_chosen() {
+    let mut huge = host("z", 8, 4_000_000, 100);
+    huge.forced_down = true;
+    let hosts = [host("a", 8, 16000, 100), host("b", 9, 8000, 100), huge];
+    assert_eq!(one(&hosts[..2], &small()).unwrap().host, "a");
+    assert_eq!(one(&hosts, &small()).unwrap().host, "a");
 }
 
-proptest! {
-    #[test]
-    fn the_fast_way_chooses_as_the_naive_one_and_never_overcommits(
-        sizes in proptest::collection::vec((0i64..12, 0i64..8000, 0i64..80), 0..8),
-        count in 1usize..30,
-    ) {
-        let hosts: Vec<HostState> = sizes
-            .iter()
-            .enumerate()
-            .map(|(index, (vcpus, memory, disk))| host(&format!("h{index}"), *vcpus, *memory, *disk))
-            .collect();
-        let specs = vec![small(); count];
-        let chosen: Vec<Option<String>> = select(&hosts, &specs, None, &options())
-            .into_iter()
-            .map(|answer| answer.ok().map(|selection| selection.host))
-            .collect();
-        prop_assert_eq!(&chosen, &naive(&hosts, &small(), count));
-        for host in &hosts {
-            let taken = chosen.iter().flatten().filter(|name| **name == host.host).count() as i64;
-            prop_assert!(taken * 2 <= host.limit.vcpus.max(0));
-            prop_assert!(taken * 1000 <= host.limit.memory_mb);
-        }
+#[test]
+fn a_batch_spreads_over_equal_hosts_and_then_fills_them() {
+    let hosts = [host("a", 4, 8000, 100), host("b", 4, 8000, 100)];
+    let answers = select(&hosts, &vec![small(); 5], None, &options());
+    let chosen: Vec<&str> = answers.iter().flatten().map(|s| s.host.as_str()).collect();
+    assert_eq!(chosen, ["a", "b", "a", "b"]);
+    assert_eq!(refusals(answers[4].clone().unwrap_err()), [("vcpus".to_owned(), 2)]);
+}
+
+#[test]
+fn a_spec_that_asks_for_something_else_is_judged_by_what_it_asks() {
+    let mut big = small();
+    big.flavor.vcpus = 7;
+    let answers = select(&[host("a", 8, 8000, 100)], &[small(), big, small()], None, &options());
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    assert_eq!(refusals(answers[1].clone().unwrap_err()), [("vcpus".to_owned(), 1)]);
+}
+
+#[test]
+fn a_host_that_the_batch_fills_is_no_alternate() {
+    let hosts = [host("a", 2, 8000, 100), host("b", 2, 8000, 100)];
+    let answers = select(&hosts, &[small(), small()], None, &options());
+    assert!(answers.iter().flatten().all(|selection| selection.alternates.is_empty()));
+}
+
+#[rstest]
+#[case::anti_affinity(GroupPolicy::AntiAffinity, &["c"])]
+#[case::affinity(GroupPolicy::Affinity, &[])]
+fn an_alternate_never_breaks_the_server_groups_policy(
+    #[case] policy: GroupPolicy,
+    #[case] alternates: &[&str],
+) {
+    let hosts = [host("a", 8, 8000, 100), host("b", 8, 8000, 100), host("c", 8, 8000, 100)];
+    let group = group(policy, 1, &[]);
+    for answer in select(&hosts, &[small(), small()], Some(&group), &options()) {
+        assert_eq!(answer.unwrap().alternates, alternates);
     }
+}
+
+#[rstest]
+#[case::affinity_follows(GroupPolicy::Affinity, &[("b", 1)], Some("b"))]
+#[case::affinity_with_a_host_that_is_not_offered(GroupPolicy::Affinity, &[("gone", 1)], None)]
+#[case::a_count_of_none_is_no_member(GroupPolicy::Affinity, &[("gone", 0)], Some("a"))]
+#[case::anti_affinity_avoids(GroupPolicy::AntiAffinity, &[("a", 1)], Some("b"))]
+#[case::soft_affinity_before_free_capacity(GroupPolicy::SoftAffinity, &[("c", 1)], Some("c"))]
+#[case::soft_anti_affinity(GroupPolicy::SoftAntiAffinity, &[("a", 2), ("b", 1), ("c", 1)], Some("b"))]
+fn members_that_stand_already_count(
+    #[case] policy: GroupPolicy,
+    #[case] members: &[(&str, u32)],
+    #[case] expected: Option<&str>,
+) {
+    let hosts = [host("a", 8, 8000, 100), host("b", 8, 8000, 100), host("c", 4, 8000, 100)];
+    let group = group(policy, 1, members);
+    let answer = select(&hosts, &[small()], Some(&group), &options()).remove(0);
+    assert_eq!(answer.as_ref().ok().map(|selection| selection.host.as_str()), expected);
+    if let Err(verdict) = answer {
+        assert_eq!(refusals(verdict), [("server_group".to_owned(), 3)]);
+    }
+}
+
+#[rstest]
+#[case("affinity", GroupPolicy::Affinity)]
+#[case("anti-affinity", GroupPolicy::AntiAffinity)]
+#[case("soft-affinity", GroupPolicy::SoftAffinity)]
+#[case("soft-anti-affinity", GroupPolicy::SoftAntiAffinity)]
+fn the_policies_have_novas_names(#[case] text: &str, #[case] policy: GroupPolicy) {
+    assert_eq!(text.parse::<GroupPolicy>(), Ok(policy));
+    assert_eq!(text.to_uppercase().parse::<GroupPolicy>().unwrap_err().field, "policy");
 }

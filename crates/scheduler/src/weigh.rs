@@ -1,0 +1,66 @@
+//! The weighers: which of the hosts that pass is the best.
+
+use std::cmp::Reverse;
+
+use cellzero_types::Resources;
+
+use crate::filters::Candidate;
+use crate::host::GroupPolicy;
+
+/// How good a host is. The order of the fields is their priority; greater is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Score<'a> {
+    /// What a soft policy of the server group prefers. It stands first: a user who asks for it
+    /// wants it wherever there is room.
+    group: i64,
+    /// The sum of the free shares of vcpus, memory and disk.
+    free: i128,
+    /// The first name of the alphabet wins a tie, so that the same input has the same answer.
+    name: Reverse<&'a str>,
+}
+
+/// The measure of free capacity: the largest of the hosts that pass.
+///
+/// It stands still while a batch is placed, so that taking from one host changes no other's score.
+/// Nova measures by the difference between the fullest and the emptiest host, which would count
+/// nothing at all among equal hosts until the measure is taken anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale(Resources);
+
+impl Scale {
+    /// The measure of these hosts. Those that a filter refused play no part: one that is down must
+    /// not change which of the others is chosen.
+    pub(crate) fn of<'a>(passing: impl Iterator<Item = &'a Candidate<'a>>) -> Scale {
+        let smallest = Resources { vcpus: 1, memory_mb: 1, disk_gb: 1 };
+        Scale(passing.map(|candidate| candidate.host.limit).fold(smallest, |a, b| Resources {
+            vcpus: a.vcpus.max(b.vcpus),
+            memory_mb: a.memory_mb.max(b.memory_mb),
+            disk_gb: a.disk_gb.max(b.disk_gb),
+        }))
+    }
+
+    /// The score of a host, under the policy of the server group where there is one.
+    pub(crate) fn score<'a>(
+        &self,
+        candidate: &Candidate<'a>,
+        policy: Option<GroupPolicy>,
+    ) -> Score<'a> {
+        let members = i64::from(candidate.members);
+        let group = match policy {
+            Some(GroupPolicy::SoftAffinity) => members,
+            Some(GroupPolicy::SoftAntiAffinity) => -members,
+            Some(GroupPolicy::Affinity | GroupPolicy::AntiAffinity) | None => 0,
+        };
+        let free = &candidate.free;
+        let free = share(free.vcpus, self.0.vcpus)
+            + share(free.memory_mb, self.0.memory_mb)
+            + share(free.disk_gb, self.0.disk_gb);
+        Score { group, free, name: Reverse(&candidate.host.host) }
+    }
+}
+
+/// In billionths: whole numbers, so that equal hosts are equal to the last digit.
+fn share(free: i64, largest: i64) -> i128 {
+    const BILLION: i128 = 1_000_000_000;
+    (i128::from(free) * BILLION).div_euclid(i128::from(largest))
+}
