@@ -1,4 +1,4 @@
-//! Fences: the highest epoch that may still write an instance into this cell.
+//! Fences: the lowest epoch that may still write an instance into this cell.
 //!
 //! A fence stops an orchestrator that wakes up late: it is raised by every write and every sweep,
 //! and its unique key makes two such transactions take turns.
