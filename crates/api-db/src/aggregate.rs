@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
+use crate::ApiConnection;
 use crate::schema::{aggregate_hosts, aggregate_metadata, aggregates};
-use crate::{ApiConnection, insert_rows};
 
 /// An aggregate as its hosts see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Boot intents: in which cell an epoch may have written. Each but the decided one is swept.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{CellUuid, InstanceUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::boot_intents;
-use crate::{ApiConnection, ROWS_MAX, insert_rows, parse, texts};
+use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
 /// One target of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn insert(
     Ok(())
 }
 
-/// The intents of these instances, by uuid and epoch. One statement for each hundred.
+/// The intents of these instances, by uuid and epoch. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
@@ -59,7 +59,7 @@ pub fn of_instances(
     uuids: &[InstanceUuid],
 ) -> Result<Vec<BootIntent>, DatabaseError> {
     let mut intents = Vec::new();
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<(String, i64, String)> = boot_intents::table
             .filter(boot_intents::instance_uuid.eq_any(chunk))
             .order((boot_intents::instance_uuid, boot_intents::epoch))
@@ -72,7 +72,7 @@ pub fn of_instances(
     Ok(intents)
 }
 
-/// Forgets the intents of `epoch` of these instances. One statement for each hundred.
+/// Forgets the intents of `epoch` of these instances. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -81,7 +81,7 @@ pub fn forget_epoch(
     uuids: &[InstanceUuid],
     epoch: i64,
 ) -> Result<(), DatabaseError> {
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         diesel::delete(
             boot_intents::table
                 .filter(boot_intents::instance_uuid.eq_any(chunk))

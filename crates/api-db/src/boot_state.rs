@@ -3,14 +3,14 @@
 //! It lives from accept to archive, and is the tombstone of a deleted instance. Its row is the
 //! lock of every decision about the instance: each transaction that decides touches it first.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{CellUuid, GroupUuid, InstanceUuid};
 use chrono::NaiveDateTime;
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::schema::{boot_states, build_requests};
-use crate::{ApiConnection, ROWS_MAX, insert_rows, load_locked, parse, texts};
+use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
 /// The right of one orchestrator to bring one instance home, as long as the epoch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,7 +212,7 @@ pub fn any_decided(conn: &mut ApiConnection, group: GroupUuid) -> Result<bool, D
 }
 
 /// Locks the boot states of these instances to the end of the transaction, in uuid order, and
-/// gives those that still have a build request. One statement for each hundred.
+/// gives those that still have a build request. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's, or a damaged row.
@@ -223,7 +223,7 @@ pub fn lock_undecided(
     let mut uuids = texts(uuids);
     uuids.sort();
     let mut states = Vec::with_capacity(uuids.len());
-    for chunk in uuids.chunks(ROWS_MAX) {
+    for chunk in uuids.chunks(IN_LIST_MAX) {
         let rows: Vec<Row> =
             load_locked!(
                 conn,
@@ -231,7 +231,9 @@ pub fn lock_undecided(
                     .inner_join(build_requests::table.on(
                         build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()),
                     ))
-                    .filter(boot_states::instance_uuid.eq_any(chunk))
+                    // Asked of the small table: PostgreSQL, which thinks it empty between two
+                    // bursts, would else scan the large one for each of its rows.
+                    .filter(build_requests::instance_uuid.eq_any(chunk))
                     .order(boot_states::instance_uuid)
                     .select(Row::as_select())
             )?;
@@ -302,7 +304,7 @@ pub fn lease(
     let undecided = lock_undecided(conn, &all)?;
     let uuids: Vec<InstanceUuid> = undecided.iter().map(|state| state.instance_uuid).collect();
     let mut leased = Vec::with_capacity(uuids.len());
-    for chunk in texts(&uuids).chunks(ROWS_MAX) {
+    for chunk in texts(&uuids).chunks(IN_LIST_MAX) {
         let free = boot_states::lease_until.is_null().or(boot_states::lease_until.lt(now));
         let due = boot_states::not_before.is_null().or(boot_states::not_before.le(now));
         let waiting = boot_states::table
@@ -335,7 +337,7 @@ pub fn lease(
 
 /// Step 5 of the boot protocol, its guard: closes this epoch for these instances, but only where
 /// it still stands at this version of the request, a build request is there, and the target cell
-/// is cell0 or still enabled. Says how many. One statement for each hundred.
+/// is cell0 or still enabled. Says how many. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -348,9 +350,13 @@ pub fn decide(
 ) -> Result<usize, DatabaseError> {
     use crate::schema::cell_mappings;
     let mut decided = 0;
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
-        let request = build_requests::table
-            .filter(build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()));
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        // A count and no EXISTS, which PostgreSQL would make a join of. It thinks the table empty
+        // between two bursts, and would scan the boot states for each of its rows.
+        let requests = build_requests::table
+            .filter(build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable()))
+            .count()
+            .single_value();
         let open = cell_mappings::table.filter(cell_mappings::uuid.eq(cell.text())).filter(
             cell_mappings::disabled
                 .is_null()
@@ -361,7 +367,7 @@ pub fn decide(
             .filter(boot_states::instance_uuid.eq_any(chunk))
             .filter(boot_states::epoch.eq(epoch))
             .filter(boot_states::request_version.eq(request_version))
-            .filter(exists(request))
+            .filter(requests.gt(0))
             .filter(exists(open));
         decided += diesel::update(ours)
             .set((
@@ -377,7 +383,7 @@ pub fn decide(
 
 /// Gives instances back after an attempt that found no home, each only at this epoch: to be taken
 /// again from `not_before` on, and not to be placed in `excluded` again. One statement for each
-/// hundred.
+/// five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -390,7 +396,7 @@ pub fn hand_back(
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let excluded = serde_json::json!(excluded).to_string();
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let ours = boot_states::table
             .filter(boot_states::instance_uuid.eq_any(chunk))
             .filter(boot_states::epoch.eq(epoch));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::flavor::Flavor;
 use cellzero_types::nova_object::{NovaList, NovaObject};
 use cellzero_types::{BlockDevice, Home, Instance, InstanceUuid, PowerState, TaskState, VmState};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::schema::build_requests;
-use crate::{ApiConnection, ROWS_MAX, insert_rows, texts};
+use crate::{ApiConnection, IN_LIST_MAX, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = build_requests, treat_none_as_default_value = false)]
@@ -52,13 +52,13 @@ pub fn insert(
     Ok(())
 }
 
-/// Deletes these build requests; says how many there were. One statement for each hundred.
+/// Deletes these build requests; says how many there were. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's.
 pub fn delete(conn: &mut ApiConnection, uuids: &[InstanceUuid]) -> Result<usize, DatabaseError> {
     let mut deleted = 0;
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         deleted += diesel::delete(
             build_requests::table.filter(build_requests::instance_uuid.eq_any(chunk)),
         )
@@ -90,7 +90,7 @@ pub fn find(
 }
 
 /// The instances of these build requests, in no order; missing ones are left out. One statement
-/// for each hundred.
+/// for each five hundred.
 ///
 /// # Errors
 /// The database's, or damaged JSON.
@@ -99,7 +99,7 @@ pub fn of_instances(
     uuids: &[InstanceUuid],
 ) -> Result<Vec<Instance>, DatabaseError> {
     let mut instances = Vec::with_capacity(uuids.len());
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<Row> = build_requests::table
             .filter(build_requests::instance_uuid.eq_any(chunk))
             .select(Row::as_select())

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use cellzero_database::{DatabaseError, DatabaseUrl, UrlError};
+use cellzero_database::{DatabaseError, DatabaseUrl, UrlError, load_locked};
 use cellzero_types::CellUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::cell_mappings;
-use crate::{ApiConnection, load_locked, parse};
+use crate::{ApiConnection, parse};
 
 /// The name that cell0 gets.
 pub const CELL0_NAME: &str = "cell0";

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{InstanceUuid, Resources};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::claims;
-use crate::{ApiConnection, ROWS_MAX, column_number, host_capacity, insert_rows, parse, texts};
+use crate::{ApiConnection, IN_LIST_MAX, column_number, host_capacity, parse, texts};
 
 /// A claim on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,14 +124,14 @@ pub fn free(
     for (host, resources) in per_host(&standing) {
         host_capacity::give_back(conn, host, resources, now)?;
     }
-    for chunk in texts(standing.iter().map(|claim| &claim.instance_uuid)).chunks(ROWS_MAX) {
+    for chunk in texts(standing.iter().map(|claim| &claim.instance_uuid)).chunks(IN_LIST_MAX) {
         diesel::delete(claims::table.filter(claims::instance_uuid.eq_any(chunk)))
             .execute(conn.sql())?;
     }
     Ok(())
 }
 
-/// The claims of these instances. One statement for each hundred.
+/// The claims of these instances. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
@@ -140,7 +140,7 @@ pub fn of_instances(
     uuids: &[InstanceUuid],
 ) -> Result<HashMap<InstanceUuid, Claim>, DatabaseError> {
     let mut found = HashMap::new();
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<(String, i64, String, i32, i32, i32)> = claims::table
             .filter(claims::instance_uuid.eq_any(chunk))
             .select((
@@ -166,7 +166,7 @@ pub fn of_instances(
 }
 
 /// How many instances of this list each host has a claim of: the server group's members. One
-/// statement for each hundred.
+/// statement for each five hundred.
 ///
 /// # Errors
 /// The database's.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::Flavor;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
+use crate::ApiConnection;
 use crate::schema::{flavor_extra_specs, flavor_projects, flavors};
-use crate::{ApiConnection, insert_rows};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = flavors)]

@@ -1,13 +1,13 @@
 //! Instance groups, which users know as server groups: instances with a common placement policy.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use crate::ApiConnection;
 use crate::schema::{instance_group_member, instance_group_policy, instance_groups};
-use crate::{ApiConnection, insert_rows};
 
 /// A server group with its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{CellUuid, InstanceUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::{cell_mappings, instance_mappings};
-use crate::{ApiConnection, ROWS_MAX, insert_rows, parse, texts};
+use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
 /// A row of `instance_mappings`, with the uuid of its cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub fn find(
 }
 
 /// The mappings of these instances, by uuid; missing ones are left out. One statement for each
-/// hundred.
+/// five hundred.
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
@@ -116,7 +116,7 @@ pub fn of_instances(
     uuids: &[InstanceUuid],
 ) -> Result<HashMap<InstanceUuid, InstanceMapping>, DatabaseError> {
     let mut mappings = HashMap::with_capacity(uuids.len());
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<Row> = select_mappings!()
             .filter(instance_mappings::instance_uuid.eq_any(chunk))
             .load(conn.sql())?;
@@ -129,7 +129,7 @@ pub fn of_instances(
 }
 
 /// Maps these instances to the cell with this row id, but only those that have no cell and are
-/// not queued for delete; says how many. One statement for each hundred.
+/// not queued for delete; says how many. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -140,7 +140,7 @@ pub fn decide(
     now: NaiveDateTime,
 ) -> Result<usize, DatabaseError> {
     let mut decided = 0;
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let undecided = instance_mappings::table
             .filter(instance_mappings::instance_uuid.eq_any(chunk))
             .filter(instance_mappings::cell_id.is_null())

@@ -34,8 +34,7 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/api/sqlit
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/api/postgres");
 const MYSQL: EmbeddedMigrations = embed_migrations!("../../migrations/api/mysql");
 
-/// The most rows of one `INSERT`, and the most uuids of one `IN` list.
-pub const ROWS_MAX: usize = 100;
+pub use cellzero_database::IN_LIST_MAX;
 
 /// The kind of database that the API database is.
 #[derive(Debug)]
@@ -59,39 +58,6 @@ impl SchemaKind for Api {
 pub type ApiConnection = cellzero_database::Connection<Api>;
 /// The API database.
 pub type ApiDatabase = Database<Api>;
-
-/// Inserts rows in as few statements as the bind limits allow; none for no rows.
-macro_rules! insert_rows {
-    ($conn:expr, $table:path, $rows:expr) => {{
-        for chunk in $rows.chunks($crate::ROWS_MAX) {
-            match chunk {
-                // The text for one row is always the same, so that SQLite keeps it prepared too.
-                [one] => diesel::RunQueryDsl::execute(
-                    diesel::insert_into($table).values(one),
-                    $conn.sql(),
-                ),
-                many => cellzero_database::each!($conn.sql(), c => {
-                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(many), c)
-                }),
-            }?;
-        }
-    }};
-}
-pub(crate) use insert_rows;
-
-/// Reads rows under a lock that lasts to the end of the transaction. A SQLite transaction is a
-/// writer from its start, so there nothing is left to lock.
-macro_rules! load_locked {
-    ($conn:expr, $query:expr) => {{
-        use diesel::RunQueryDsl;
-        match $conn.sql() {
-            cellzero_database::AnyConnection::Sqlite(c) => $query.load(c),
-            cellzero_database::AnyConnection::Postgres(c) => $query.for_update().load(c),
-            cellzero_database::AnyConnection::Mysql(c) => $query.for_update().load(c),
-        }
-    }};
-}
-pub(crate) use load_locked;
 
 /// The uuids as the database holds them.
 pub(crate) fn texts<'a>(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::nova_object::{NovaList, NovaObject};
 use cellzero_types::{Flavor, InstanceUuid, Networks, RequestSpec};
 use chrono::NaiveDateTime;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::schema::request_specs;
-use crate::{ApiConnection, ROWS_MAX, insert_rows, parse, texts};
+use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
 /// Nova's `RequestSpec` object, as far as it is used, and two things that Nova does
 /// not keep: the id of the request, and the networks.
@@ -155,7 +155,7 @@ pub fn insert(
 }
 
 /// The request specs of these instances, in no order; missing ones are left out. One statement for
-/// each hundred.
+/// each five hundred.
 ///
 /// # Errors
 /// The database's, or damaged JSON.
@@ -164,7 +164,7 @@ pub fn of_instances(
     uuids: &[InstanceUuid],
 ) -> Result<Vec<RequestSpec>, DatabaseError> {
     let mut specs = Vec::with_capacity(uuids.len());
-    for chunk in texts(uuids).chunks(ROWS_MAX) {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<(String, String)> = request_specs::table
             .filter(request_specs::instance_uuid.eq_any(chunk))
             .select((request_specs::instance_uuid, request_specs::spec))

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{InstanceAction, InstanceActionEvent, InstanceUuid, RequestContext};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Text, Timestamp};
 
+use crate::CellConnection;
 use crate::schema::{instance_actions, instance_actions_events};
-use crate::{CellConnection, insert_rows};
 
 #[derive(Insertable)]
 #[diesel(table_name = instance_actions, treat_none_as_default_value = false)]

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{BlockDevice, InstanceUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use crate::schema::block_device_mapping;
-use crate::{CellConnection, insert_rows, texts};
+use crate::{CellConnection, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = block_device_mapping, treat_none_as_default_value = false)]

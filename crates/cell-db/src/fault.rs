@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{InstanceFault, InstanceUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::instance_faults;
-use crate::{CellConnection, insert_rows, texts};
+use crate::{CellConnection, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = instance_faults, treat_none_as_default_value = false)]

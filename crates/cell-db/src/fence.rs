@@ -3,13 +3,13 @@
 //! A fence stops an orchestrator that wakes up late: it is raised by every write and every sweep,
 //! and its unique key makes two such transactions take turns.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{InstanceUuid, Verdict};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::instance_fences;
-use crate::{CellConnection, ROWS_MAX, insert_rows, load_locked};
+use crate::{CellConnection, IN_LIST_MAX};
 
 #[derive(Insertable)]
 #[diesel(table_name = instance_fences, treat_none_as_default_value = false)]
@@ -60,7 +60,7 @@ pub(crate) fn lock(
     let mut uuids = uuids.to_vec();
     uuids.sort();
     let mut fences = Vec::new();
-    for chunk in uuids.chunks(ROWS_MAX) {
+    for chunk in uuids.chunks(IN_LIST_MAX) {
         let rows: Vec<Fence> = load_locked!(
             conn,
             instance_fences::table

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::nova_object::NovaObject;
 use cellzero_types::{
     CellUuid, Flavor, Home, Instance, InstanceUuid, PowerState, TaskState, VmState,
@@ -15,7 +15,7 @@ use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{instance_extra, instance_info_caches, instances};
-use crate::{CellConnection, insert_rows, parse_uuid, texts};
+use crate::{CellConnection, parse_uuid, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = instances, treat_none_as_default_value = false)]

@@ -2,49 +2,54 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::{instance_metadata, instance_system_metadata};
-use crate::{CellConnection, insert_rows, texts};
+use crate::{CellConnection, texts};
 
 /// Key and value by instance uuid.
 pub type ByInstance = HashMap<String, BTreeMap<String, String>>;
 
-#[derive(Insertable)]
-#[diesel(table_name = instance_metadata, treat_none_as_default_value = false)]
-pub(crate) struct NewItem<'a> {
-    pub(crate) created_at: NaiveDateTime,
-    pub(crate) key: &'a str,
-    pub(crate) value: &'a str,
-    pub(crate) instance_uuid: &'a str,
-    pub(crate) deleted: i32,
+/// Defines a row of one of the two tables and its insert.
+macro_rules! item {
+    ($row:ident, $table:ident, $insert:ident) => {
+        #[derive(Insertable)]
+        #[diesel(table_name = $table, treat_none_as_default_value = false)]
+        struct $row<'a> {
+            created_at: NaiveDateTime,
+            key: &'a str,
+            value: &'a str,
+            instance_uuid: &'a str,
+            deleted: i32,
+        }
+
+        pub(crate) fn $insert<'a>(
+            conn: &mut CellConnection,
+            items: impl Iterator<Item = (&'a str, &'a BTreeMap<String, String>)>,
+            created_at: NaiveDateTime,
+        ) -> Result<(), DatabaseError> {
+            let rows: Vec<_> = items
+                .flat_map(|(instance_uuid, items)| {
+                    items.iter().map(move |(key, value)| $row {
+                        created_at,
+                        key,
+                        value,
+                        instance_uuid,
+                        deleted: 0,
+                    })
+                })
+                .collect();
+            insert_rows!(conn, $table::table, rows);
+            Ok(())
+        }
+    };
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = instance_system_metadata, treat_none_as_default_value = false)]
-pub(crate) struct NewSystemItem<'a> {
-    pub(crate) created_at: NaiveDateTime,
-    pub(crate) key: &'a str,
-    pub(crate) value: &'a str,
-    pub(crate) instance_uuid: &'a str,
-    pub(crate) deleted: i32,
-}
-
-pub(crate) fn insert(conn: &mut CellConnection, rows: &[NewItem<'_>]) -> Result<(), DatabaseError> {
-    insert_rows!(conn, instance_metadata::table, rows);
-    Ok(())
-}
-
-pub(crate) fn insert_system(
-    conn: &mut CellConnection,
-    rows: &[NewSystemItem<'_>],
-) -> Result<(), DatabaseError> {
-    insert_rows!(conn, instance_system_metadata::table, rows);
-    Ok(())
-}
+item!(NewItem, instance_metadata, insert);
+item!(NewSystemItem, instance_system_metadata, insert_system);
 
 fn group(rows: Vec<(Option<String>, Option<String>, Option<String>)>) -> ByInstance {
     let mut by_instance = ByInstance::new();

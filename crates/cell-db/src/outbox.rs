@@ -1,13 +1,13 @@
 //! The outbox: effects outside the database that were decided in the same transaction as the
 //! rows they belong to. Each is sent at least once, with a stable id and a rising sequence number.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{InstanceUuid, OperationUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::outbox;
-use crate::{CellConnection, insert_rows, parse_uuid};
+use crate::{CellConnection, parse_uuid};
 
 /// An effect that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

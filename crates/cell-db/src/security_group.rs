@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Timestamp};
 
 use crate::schema::{instances, security_group_instance_association, security_groups};
-use crate::{CellConnection, insert_rows, texts};
+use crate::{CellConnection, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = security_groups, treat_none_as_default_value = false)]

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::InstanceUuid;
 use diesel::prelude::*;
 
 use crate::schema::tags;
-use crate::{CellConnection, insert_rows, texts};
+use crate::{CellConnection, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = tags, treat_none_as_default_value = false)]

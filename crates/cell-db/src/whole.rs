@@ -23,7 +23,7 @@ use crate::action::{self, NewAction, NewEvent};
 use crate::block_device::{self, NewBlockDevice};
 use crate::fault::{self, NewFault};
 use crate::instance::{self, NewExtra, NewInfoCache, NewRow, WithDeleted};
-use crate::metadata::{self, NewItem, NewSystemItem};
+use crate::metadata;
 use crate::outbox::{self, OutboxRow};
 use crate::tag::{self, NewTag};
 use crate::{CellConnection, fence, schema, security_group, texts};
@@ -276,34 +276,10 @@ fn insert_labels<'a>(
     instances: impl Iterator<Item = (&'a Instance, &'a str)> + Clone,
     created_at: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let items: Vec<_> = instances
-        .clone()
-        .flat_map(|(i, instance_uuid)| {
-            let item = move |(key, value): (&'a String, &'a String)| NewItem {
-                created_at,
-                key,
-                value,
-                instance_uuid,
-                deleted: 0,
-            };
-            i.metadata.iter().map(item)
-        })
-        .collect();
-    metadata::insert(conn, &items)?;
-    let items: Vec<_> = instances
-        .clone()
-        .flat_map(|(i, instance_uuid)| {
-            let item = move |(key, value): (&'a String, &'a String)| NewSystemItem {
-                created_at,
-                key,
-                value,
-                instance_uuid,
-                deleted: 0,
-            };
-            i.system_metadata.iter().map(item)
-        })
-        .collect();
-    metadata::insert_system(conn, &items)?;
+    let items = instances.clone().map(|(i, uuid)| (uuid, &i.metadata));
+    metadata::insert(conn, items, created_at)?;
+    let items = instances.clone().map(|(i, uuid)| (uuid, &i.system_metadata));
+    metadata::insert_system(conn, items, created_at)?;
     let tags: Vec<_> = instances
         .flat_map(|(i, resource_id)| i.tags.iter().map(move |tag| NewTag { resource_id, tag }))
         .collect();
@@ -375,7 +351,7 @@ fn insert_history(
         })
         .collect();
     action::insert(conn, &actions)?;
-    for uuids in uuids.chunks(crate::ROWS_MAX) {
+    for uuids in uuids.chunks(crate::IN_LIST_MAX) {
         action::insert_event(conn, "create", uuids, &batch.event)?;
     }
     Ok(())
@@ -396,7 +372,7 @@ fn keypairs(instance: &Instance) -> String {
 }
 
 /// The instances, each whole, in no order; those that do not stand here are left out.
-/// Seven statements, however many instances (up to [`crate::ROWS_MAX`]).
+/// Seven statements, however many instances (up to [`crate::IN_LIST_MAX`]).
 ///
 /// # Errors
 /// The database's, or damaged rows.
@@ -559,7 +535,7 @@ fn erase(conn: &mut CellConnection, uuids: &[String]) -> Result<(), DatabaseErro
                 .execute(conn.sql())?;
         })*};
     }
-    for uuids in uuids.chunks(crate::ROWS_MAX) {
+    for uuids in uuids.chunks(crate::IN_LIST_MAX) {
         let actions: Vec<i32> = instance_actions::table
             .filter(instance_actions::instance_uuid.eq_any(uuids))
             .select(instance_actions::id)
@@ -589,7 +565,7 @@ fn erase(conn: &mut CellConnection, uuids: &[String]) -> Result<(), DatabaseErro
     Ok(())
 }
 
-/// Which of these instances stand here, at which epoch. One statement for each hundred.
+/// Which of these instances stand here, at which epoch. One statement for each five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -600,7 +576,7 @@ pub fn written_epochs(
     use schema::instance_fences::dsl;
     let mut epochs = HashMap::new();
     let unique: HashSet<&InstanceUuid> = uuids.iter().collect();
-    for chunk in texts(unique).chunks(crate::ROWS_MAX) {
+    for chunk in texts(unique).chunks(crate::IN_LIST_MAX) {
         let rows: Vec<(String, Option<i64>)> = dsl::instance_fences
             .filter(dsl::instance_uuid.eq_any(chunk))
             .select((dsl::instance_uuid, dsl::written_epoch))

@@ -440,4 +440,16 @@ impl Compute<'_> {
     pub async fn destroyed(&self, uuid: InstanceUuid) -> Result<(), Write<ReportError>> {
         self.0.orchestrator()?.destroyed(uuid).await.map_err(Write::Failed)
     }
+
+    /// A host has rebooted an instance: it is ACTIVE with no task again.
+    ///
+    /// # Errors
+    /// [`ReportError::Stale`] where it is not rebooting.
+    pub async fn rebooted(
+        &self,
+        cell: CellUuid,
+        uuid: InstanceUuid,
+    ) -> Result<(), Write<ReportError>> {
+        self.0.orchestrator()?.rebooted(cell, uuid).await.map_err(Write::Failed)
+    }
 }

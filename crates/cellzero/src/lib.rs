@@ -45,6 +45,7 @@ pub use config::Config;
 pub use error::{AdminError, CloseError, OpenError, ReadOnlyPlane, WaitError, Write};
 pub use plane::{ControlPlane, PlaneCounters};
 
+pub use cellzero_api_db::boot_state::Ticket;
 pub use cellzero_api_db::cell_mapping::mask_passwords;
 pub use cellzero_api_db::quota::QuotaLimits;
 pub use cellzero_api_db::{ApiDatabase, CellMapping};

@@ -158,7 +158,7 @@ impl ControlPlane {
             .api
             .run("wait", deadline, move |conn| {
                 let mut waiting = 0;
-                for chunk in uuids.chunks(cellzero_api_db::ROWS_MAX) {
+                for chunk in uuids.chunks(cellzero_api_db::IN_LIST_MAX) {
                     waiting += build_request::count(conn, chunk)?;
                 }
                 Ok(usize::try_from(waiting).unwrap_or(0))
@@ -207,8 +207,8 @@ impl ControlPlane {
     /// total order. A cell that does not answer is named in the page.
     ///
     /// Four questions wait for one another: to the API database (2 statements), to all cells at once
-    /// (1 each), to the API database (1 for each hundred instances), and to the cells of the page at
-    /// once (7 for each hundred of their instances).
+    /// (1 each), to the API database (1 for each five hundred instances), and to the cells of the
+    /// page at once (7 for each five hundred of their instances).
     ///
     /// # Errors
     /// [`ReadError`]: a marker that does not exist, or the API database.

@@ -49,3 +49,43 @@ macro_rules! each {
         }
     };
 }
+
+/// The most rows of one `INSERT`: well under the bind limit of each backend for the widest table.
+pub const ROWS_MAX: usize = 100;
+
+/// The most values of one `IN` list: under the thousand from which on MariaDB makes a join of it.
+pub const IN_LIST_MAX: usize = 500;
+
+/// Inserts rows into a table in as few statements as [`ROWS_MAX`] allows; none for no rows. It
+/// stands in a function whose error Diesel's own converts into.
+#[macro_export]
+macro_rules! insert_rows {
+    ($conn:expr, $table:path, $rows:expr) => {{
+        for chunk in $rows.chunks($crate::ROWS_MAX) {
+            match chunk {
+                // The text for one row is always the same, so that SQLite keeps it prepared too.
+                [one] => diesel::RunQueryDsl::execute(
+                    diesel::insert_into($table).values(one),
+                    $conn.sql(),
+                ),
+                many => $crate::each!($conn.sql(), c => {
+                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(many), c)
+                }),
+            }?;
+        }
+    }};
+}
+
+/// Reads rows under a lock that lasts to the end of the transaction. A SQLite transaction is a
+/// writer from its start, so there nothing is left to lock.
+#[macro_export]
+macro_rules! load_locked {
+    ($conn:expr, $query:expr) => {{
+        use diesel::RunQueryDsl;
+        match $conn.sql() {
+            $crate::AnyConnection::Sqlite(c) => $query.load(c),
+            $crate::AnyConnection::Postgres(c) => $query.for_update().load(c),
+            $crate::AnyConnection::Mysql(c) => $query.for_update().load(c),
+        }
+    }};
+}

@@ -33,6 +33,14 @@ pub enum BootError {
     /// A field of the request cannot be used.
     #[error(transparent)]
     Invalid(#[from] InvalidField),
+    /// Only an admin may ask for this (Nova's policy for it; HTTP 403).
+    #[error("{field} {value:?} may be asked for by an admin only; leave it out")]
+    AdminOnly {
+        /// The field of the request.
+        field: &'static str,
+        /// What it asked for.
+        value: String,
+    },
     /// The project would have more than it may.
     #[error(
         "quota exceeded for {resource}: {requested} requested, {used} of {limit} used; \
@@ -117,6 +125,7 @@ impl Orchestrator {
         request: BootRequest,
     ) -> Result<Accepted, BootError> {
         request.check()?;
+        check_policy(ctx, &request)?;
         let running = Arc::clone(&self.0.accepting).read_owned().await;
         if self.0.closed.load(Ordering::SeqCst) {
             return Err(BootError::Closed);
@@ -158,6 +167,16 @@ impl Orchestrator {
                 })
             })
             .await
+    }
+}
+
+/// A user does not learn, by naming hosts, which there are.
+fn check_policy(ctx: &RequestContext, request: &BootRequest) -> Result<(), BootError> {
+    match &request.force_host {
+        Some(host) if !ctx.is_admin => {
+            Err(BootError::AdminOnly { field: "force_host", value: host.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -150,15 +150,18 @@ impl Orchestrator {
         handle: &CellHandle,
         uuid: InstanceUuid,
     ) -> Result<(), ReportError> {
-        handle
+        let rebooted = handle
             .run("rebooted", self.step_deadline(), move |conn| {
                 let now = conn.now();
                 let change = (Some(&TaskState::REBOOTING), None);
                 instance::change_task(conn, uuid, &VmState::Active, change, now)
             })
-            .await
-            .map(|_| ())
-            .map_err(ReportError::Database)
+            .await?;
+        if rebooted {
+            Ok(())
+        } else {
+            Err(ReportError::Stale { uuid, reason: "it is not rebooting" })
+        }
     }
 }
 

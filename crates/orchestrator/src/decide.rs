@@ -5,7 +5,8 @@
 //! meanwhile), the transaction starts over, looks at each instance, and decides on those that are
 //! still ours. The rest is left for the sweep: its intents stand.
 //!
-//! Statements: four for instances that share cell, epoch and version, for each hundred of them.
+//! Statements: four for instances that share cell, epoch and version, for each five hundred of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

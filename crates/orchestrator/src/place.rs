@@ -279,7 +279,7 @@ fn correct_cells(
     }
     let hosts: Vec<String> = hosts.into_keys().collect();
     let mut cells = HashMap::new();
-    for chunk in hosts.chunks(cellzero_api_db::ROWS_MAX) {
+    for chunk in hosts.chunks(cellzero_api_db::IN_LIST_MAX) {
         cells.extend(host_mapping::cells_of(conn, chunk)?);
     }
     for (_, target) in targets.iter_mut() {

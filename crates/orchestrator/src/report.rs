@@ -212,6 +212,15 @@ impl Orchestrator {
         self.apply_built(&handle, uuid, host).await
     }
 
+    /// A host has rebooted an instance: it has no task any more.
+    ///
+    /// # Errors
+    /// [`ReportError::Stale`] where it is not rebooting.
+    pub async fn rebooted(&self, cell: CellUuid, uuid: InstanceUuid) -> Result<(), ReportError> {
+        let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        self.apply_rebooted(&handle, uuid).await
+    }
+
     /// A host has destroyed an instance: its claim is freed.
     ///
     /// # Errors

@@ -7,8 +7,9 @@
 //!
 //! Depth: the API database, all cells at once, the API database (mappings), the cells of the page
 //! at once. Each round more repeats the middle two; there is one only where rows were dropped.
-//! Statements: 2 in the API database; one in each cell; one in the API database for each hundred
-//! rows; 7 in each cell for each hundred of its rows on the page. A marker costs 2 more.
+//! Statements: 2 in the API database; one in each cell; one in the API database for each five
+//! hundred rows; 7 in each cell for each five hundred of its rows on the page. A marker costs 2
+//! more.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use cellzero_api_db::{build_request, cell_mapping, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::listing::{self, CellListQuery};
-use cellzero_cell_db::{ROWS_MAX, whole};
+use cellzero_cell_db::{IN_LIST_MAX, whole};
 use cellzero_database::{DatabaseError, Deadline};
 use cellzero_types::list_order::{SortValues, compare};
 use cellzero_types::{
@@ -307,7 +308,7 @@ async fn read_of_cell(
     let read = handle
         .run("read_listed", deadline, move |conn| {
             let mut all = Vec::with_capacity(uuids.len());
-            for chunk in uuids.chunks(ROWS_MAX) {
+            for chunk in uuids.chunks(IN_LIST_MAX) {
                 all.extend(whole::read(conn, cell, chunk, WithDeleted::Yes)?);
             }
             Ok::<_, DatabaseError>(all)

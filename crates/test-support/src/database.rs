@@ -147,9 +147,11 @@ fn drop_database(server: &Server, name: &str) -> anyhow::Result<()> {
     // A connection with an open transaction would hold the tables until it ends.
     let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
     for row in sql::query(server.engine(), &admin, &list)? {
-        if let Some(Some(id)) = row.first() {
+        let Some(Some(id)) = row.first() else { continue };
+        match sql::execute(server.engine(), &admin, &format!("KILL {id}")) {
             // One that has ended by itself meanwhile is what we want.
-            let _ = sql::execute(server.engine(), &admin, &format!("KILL {id}"));
+            Err(error) if !format!("{error:#}").contains("Unknown thread id") => return Err(error),
+            _ => {}
         }
     }
     sql::execute(server.engine(), &admin, &format!("DROP DATABASE IF EXISTS {name}"))

@@ -34,6 +34,9 @@ async fn boot_flow_ends_in_the_same_line_on_each_backend(
         Some("accepted 95, in cells 62, in cell0 33, refused 23"),
         "{told}"
     );
+    for cell in ["cell1", "cell2"] {
+        assert!(told.contains(&format!(" {cell} ")), "{cell} has no instance in\n{told}");
+    }
     match engine {
         Engine::Sqlite => {
             let path = databases.api.path().unwrap();
@@ -75,6 +78,9 @@ async fn mixed_engines_runs_without_arguments() {
     mixed_engines::run(&Default::default(), &mut told).await.unwrap();
     let told = String::from_utf8(told).unwrap();
     assert!(told.ends_with("6 instances, one list.\n"), "{told}");
+    for cell in ["cell1", "cell2", "cell0"] {
+        assert_eq!(told.matches(&format!("in {cell} ")).count(), 2, "{cell} in\n{told}");
+    }
 }
 
 /// The API database, cell0 and the first cell on three different engines, in every rotation.

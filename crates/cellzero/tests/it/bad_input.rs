@@ -32,6 +32,10 @@ async fn what_is_refused_at_accept_is_stored_nowhere(
         let Some(BootError::Invalid(invalid)) = error.failed() else { panic!("{error:?}") };
         assert_eq!(invalid.field, field);
     }
+    let forced = request("web", "1").force_host("cell1-host1").build().unwrap();
+    let error = test.plane.boot(&user(), forced).await.unwrap_err();
+    let Some(BootError::AdminOnly { field, value }) = error.failed() else { panic!("{error:?}") };
+    assert_eq!((*field, value.as_str()), ("force_host", "cell1-host1"));
     for table in ["build_requests", "request_specs", "instance_mappings", "boot_states"] {
         assert_eq!(count(&test.api, table), 0, "{table}");
     }

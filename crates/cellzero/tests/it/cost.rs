@@ -105,8 +105,8 @@ async fn a_batch_of_200_takes_four_commits(
     let (settle, settled) = cost(&test.plane, test.plane.settle_accepted(&accepted)).await;
     assert_eq!(settled.unwrap().in_cell0, 200);
     assert_eq!(accept.commits + settle.commits, 4);
-    // One statement for each hundred rows; of metadata and tags there are two to an instance.
-    assert_eq!((accept.api, settle.api, settle.cell0), (10, 14, 26));
+    // One insert for each hundred rows; of metadata and tags there are two to an instance.
+    assert_eq!((accept.api, settle.api, settle.cell0), (10, 9, 25));
 }
 
 #[rstest]

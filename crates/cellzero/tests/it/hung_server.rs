@@ -7,7 +7,7 @@ use cellzero::*;
 use cellzero_test_support::{Engine, ServerOptions, private, silent_listener};
 use rstest::rstest;
 
-use crate::support::{TestPlane, request, user};
+use crate::support::{TestPlane, admin_of, request, user};
 
 /// What an operation with a deadline of one second may take.
 const FREE_BY: Duration = Duration::from_millis(1_100);
@@ -34,7 +34,7 @@ async fn a_stopped_cell_costs_its_caller_no_more_than_the_deadline(#[case] engin
     let accepted = test.boot(&ctx, request("web", "1").build().unwrap()).await;
     assert_eq!(test.plane.show(&ctx, accepted[0]).await.unwrap().home, Home::Cell(hung));
     let elsewhere = request("here", "1").force_host("cell1-host1").build().unwrap();
-    let elsewhere = test.boot(&ctx, elsewhere).await;
+    let elsewhere = test.boot(&admin_of(&ctx), elsewhere).await;
 
     server.pause().unwrap();
     let hurried = ctx.clone().with_timeout(Duration::from_secs(1));

@@ -6,7 +6,7 @@ use cellzero::*;
 use cellzero_test_support::Engine;
 use rstest::rstest;
 
-use crate::support::{TestPlane, count, request, user};
+use crate::support::{TestPlane, admin_of, count, request, user};
 
 async fn home_of(test: &TestPlane, request: BootRequest) -> (Home, Option<String>) {
     let ctx = user();
@@ -37,7 +37,9 @@ async fn zone_trait_and_forced_host_lead_to_their_host(
     let with_ssd = request("b", "ssd").build().unwrap();
     assert_eq!(home_of(&test, with_ssd).await, (cell2, Some("cell2-host2".into())));
     let forced = request("c", "1").force_host("cell2-host2").build().unwrap();
-    assert_eq!(home_of(&test, forced).await, (cell2, Some("cell2-host2".into())));
+    let accepted = test.boot(&admin_of(&user()), forced).await;
+    let forced = test.plane.show(&user(), accepted[0]).await.unwrap();
+    assert_eq!((forced.home, forced.host), (cell2, Some("cell2-host2".into())));
     let nowhere = request("d", "1").availability_zone("mars").build().unwrap();
     assert_eq!(home_of(&test, nowhere).await, (Home::Cell(CellUuid::CELL0), None));
     test.check_at_rest();

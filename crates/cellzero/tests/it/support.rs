@@ -85,6 +85,11 @@ pub(crate) fn user() -> RequestContext {
     RequestContext::new("project-a", "user-a")
 }
 
+/// An admin who acts in the project of `ctx`.
+pub(crate) fn admin_of(ctx: &RequestContext) -> RequestContext {
+    RequestContext { is_admin: true, ..ctx.clone() }
+}
+
 pub(crate) fn request(name: &str, flavor: &str) -> BootRequestBuilder {
     BootRequest::builder(name, flavor, IMAGE)
 }
