@@ -435,6 +435,32 @@ pub fn release_all(
     Ok(released)
 }
 
+/// Begins the boot of a buried instance anew, whose row the caller has locked: a new epoch, without
+/// what earlier attempts left. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn begin_retry(
+    conn: &mut ApiConnection,
+    locked: &BootState,
+    now: NaiveDateTime,
+) -> Result<i64, DatabaseError> {
+    let epoch = locked.epoch + 1;
+    diesel::update(boot_states::table.find(locked.instance_uuid.text()))
+        .set((
+            boot_states::epoch.eq(epoch),
+            boot_states::decided_epoch.eq(None::<i64>),
+            boot_states::owner.eq(None::<String>),
+            boot_states::lease_until.eq(None::<NaiveDateTime>),
+            boot_states::not_before.eq(None::<NaiveDateTime>),
+            boot_states::attempts.eq(0),
+            boot_states::excluded_cells.eq(None::<String>),
+            boot_states::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(epoch)
+}
+
 /// Begins a new epoch of an instance, whose row the caller has locked: what an earlier epoch still
 /// has under way can no longer decide. One statement.
 ///

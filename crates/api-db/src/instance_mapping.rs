@@ -187,3 +187,27 @@ pub fn queue_for_delete(
     };
     Ok(changed == 1)
 }
+
+/// Takes an instance out of cell0, but only while its mapping names cell0 and it is not queued for
+/// delete; says whether it did. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn unbury(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let cell0 = cell_mappings::table
+        .filter(cell_mappings::uuid.eq(CellUuid::CELL0.text()))
+        .select(cell_mappings::id.nullable())
+        .single_value();
+    let buried = instance_mappings::table
+        .filter(instance_mappings::instance_uuid.eq(uuid.text()))
+        .filter(instance_mappings::queued_for_delete.eq(false))
+        .filter(instance_mappings::cell_id.eq(cell0));
+    let changed = diesel::update(buried)
+        .set((instance_mappings::cell_id.eq(None::<i32>), instance_mappings::updated_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(changed == 1)
+}

@@ -3,11 +3,12 @@
 //! It alone decides where an instance lives. One module a noun; a row function takes an
 //! [`ApiConnection`] and never opens a transaction: the operations of the orchestrator do.
 //! Tables that Nova has too keep its layout; what is ours alone (`boot_states`, `boot_intents`,
-//! `boot_groups`, `client_tokens`, `claims`, `host_capacity`, `outbox`, `quota_locks`) stands
-//! beside them.
+//! `boot_groups`, `boot_histories`, `client_tokens`, `claims`, `counters`, `host_capacity`,
+//! `outbox`, `quota_locks`, `retries`) stands beside them.
 
 pub mod aggregate;
 pub mod boot_group;
+pub mod boot_history;
 pub mod boot_intent;
 pub mod boot_state;
 pub mod build_request;
@@ -23,6 +24,7 @@ pub mod key_pair;
 pub mod outbox;
 pub mod quota;
 pub mod request_spec;
+pub mod retry;
 pub mod schema;
 
 pub use cell_mapping::CellMapping;

@@ -258,6 +258,7 @@ diesel::table! {
         project_id -> Text,
         token -> Text,
         group_uuid -> Text,
+        digest -> Text,
         created_at -> Timestamp,
     }
 }
@@ -315,6 +316,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    counters (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    retries (sequence) {
+        sequence -> BigInt,
+        instance_uuid -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    boot_histories (instance_uuid) {
+        instance_uuid -> Text,
+        request_id -> Text,
+        history -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     cell_mappings,
     instance_mappings,
@@ -342,6 +367,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     host_capacity,
     outbox,
     quota_locks,
+    counters,
+    retries,
+    boot_histories,
 );
 
 diesel::joinable!(instance_mappings -> cell_mappings (cell_id));

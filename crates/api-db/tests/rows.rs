@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cellzero_api_db::boot_state::{self, NewBootState};
 use cellzero_api_db::claim::{self, Claim, ClaimError};
+use cellzero_api_db::client_token::TokenHolder;
 use cellzero_api_db::quota::{self, QuotaLimits};
 use cellzero_api_db::{
     ApiConnection, ApiDatabase, CellMapping, build_request, cell_mapping, client_token,
@@ -241,13 +242,22 @@ async fn a_token_is_taken_once_for_each_project(
 ) {
     on_fresh(engine, |conn| {
         let now = conn.now();
-        let (one, two) = (GroupUuid(Uuid::from_u128(1)), GroupUuid(Uuid::from_u128(2)));
+        let holder = |number, digest: &str| TokenHolder {
+            group: GroupUuid(Uuid::from_u128(number)),
+            digest: digest.to_owned(),
+        };
+        let (one, two) = (holder(1, "a"), holder(2, "b"));
         transaction(conn, "tokens", |conn| {
-            client_token::insert(conn, "p", "t", one, now)?;
-            let again = savepoint(conn, |conn| client_token::insert(conn, "p", "t", two, now));
+            client_token::insert(conn, "p", "t", &one, now)?;
+            let again = savepoint(conn, |conn| client_token::insert(conn, "p", "t", &two, now));
             assert_eq!(again.unwrap_err().kind(), ErrorKind::UniqueViolation);
-            client_token::insert(conn, "q", "t", two, now)?;
-            assert_eq!(client_token::find(conn, "p", "t")?, Some(one));
+            client_token::insert(conn, "q", "t", &two, now)?;
+            let soon = now + client_token::TOKEN_LIFETIME - TimeDelta::seconds(1);
+            assert!(!client_token::take_over(conn, "p", "t", &two, soon)?);
+            assert_eq!(client_token::find(conn, "p", "t")?, Some(one.clone()));
+            let later = now + client_token::TOKEN_LIFETIME;
+            assert!(client_token::take_over(conn, "p", "t", &two, later)?);
+            assert_eq!(client_token::find(conn, "p", "t")?, Some(two.clone()));
             Ok(())
         })
     })

@@ -11,6 +11,11 @@ use diesel::sql_types::{Integer, Nullable, Text, Timestamp};
 use crate::CellConnection;
 use crate::schema::{instance_actions, instance_actions_events};
 
+/// The action of an instance that is written for the first time, by Nova's name.
+pub const CREATE: &str = "create";
+/// The action of one that was retried from cell0.
+pub const RETRY: &str = "retry";
+
 #[derive(Insertable)]
 #[diesel(table_name = instance_actions, treat_none_as_default_value = false)]
 pub(crate) struct NewAction<'a> {
@@ -19,9 +24,9 @@ pub(crate) struct NewAction<'a> {
     pub(crate) action: &'a str,
     pub(crate) instance_uuid: &'a str,
     pub(crate) request_id: &'a str,
-    pub(crate) user_id: &'a str,
-    pub(crate) project_id: &'a str,
-    pub(crate) start_time: NaiveDateTime,
+    pub(crate) user_id: Option<&'a str>,
+    pub(crate) project_id: Option<&'a str>,
+    pub(crate) start_time: Option<NaiveDateTime>,
     pub(crate) finish_time: Option<NaiveDateTime>,
     pub(crate) message: Option<&'a str>,
     pub(crate) deleted: i32,
@@ -52,18 +57,16 @@ pub struct NewEvent {
     pub finish_time: Option<NaiveDateTime>,
 }
 
-/// Adds an event to the `action` of each of these instances: one statement, since no backend
+/// Adds an event to every action of each of these instances: one statement, since no backend
 /// shares a way to return the ids of inserted actions.
 pub(crate) fn insert_event(
     conn: &mut CellConnection,
-    action: &str,
     uuids: &[String],
     event: &NewEvent,
 ) -> Result<(), DatabaseError> {
     let finish = event.finish_time.into_sql::<Nullable<Timestamp>>();
     let source = instance_actions::table
         .filter(instance_actions::instance_uuid.eq_any(uuids))
-        .filter(instance_actions::action.eq(action))
         .filter(instance_actions::deleted.eq(0))
         .select((
             instance_actions::id.nullable(),
@@ -114,9 +117,9 @@ pub fn add(
             action,
             instance_uuid: &uuid.text(),
             request_id: &ctx.request_id,
-            user_id: &ctx.user_id,
-            project_id: &ctx.project_id,
-            start_time: now,
+            user_id: Some(&ctx.user_id),
+            project_id: Some(&ctx.project_id),
+            start_time: Some(now),
             finish_time: None,
             message: None,
             deleted: 0,
@@ -124,20 +127,81 @@ pub fn add(
     )
 }
 
-/// Ends the open events of an instance's `action` with this result. One statement.
+#[derive(Insertable)]
+#[diesel(table_name = instance_actions_events, treat_none_as_default_value = false)]
+struct PastEvent<'a> {
+    created_at: Option<NaiveDateTime>,
+    event: &'a str,
+    action_id: i32,
+    start_time: Option<NaiveDateTime>,
+    finish_time: Option<NaiveDateTime>,
+    result: Option<&'a str>,
+    host: Option<&'a str>,
+    details: Option<&'a str>,
+    deleted: i32,
+}
+
+/// Writes what was done to an instance in an earlier home. Three statements for each action.
+pub(crate) fn insert_past(
+    conn: &mut CellConnection,
+    actions: &[InstanceAction],
+    instance_uuid: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    for past in actions {
+        let row = NewAction {
+            created_at: past.start_time.unwrap_or(now),
+            updated_at: past.finish_time,
+            action: &past.action,
+            instance_uuid,
+            request_id: past.request_id.as_deref().unwrap_or_default(),
+            user_id: past.user_id.as_deref(),
+            project_id: past.project_id.as_deref(),
+            start_time: past.start_time,
+            finish_time: past.finish_time,
+            message: past.message.as_deref(),
+            deleted: 0,
+        };
+        insert(conn, &[row])?;
+        let action_id: Option<i32> = instance_actions::table
+            .filter(instance_actions::instance_uuid.eq(instance_uuid))
+            .select(diesel::dsl::max(instance_actions::id))
+            .get_result(conn.sql())?;
+        let events: Vec<PastEvent<'_>> = past
+            .events
+            .iter()
+            .filter_map(|event| {
+                Some(PastEvent {
+                    created_at: event.start_time,
+                    event: &event.event,
+                    action_id: action_id?,
+                    start_time: event.start_time,
+                    finish_time: event.finish_time,
+                    result: event.result.as_deref(),
+                    host: event.host.as_deref(),
+                    details: event.details.as_deref(),
+                    deleted: 0,
+                })
+            })
+            .collect();
+        insert_rows!(conn, instance_actions_events::table, events);
+    }
+    Ok(())
+}
+
+/// Ends the open events that made an instance with this result. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn finish_events(
     conn: &mut CellConnection,
     uuid: InstanceUuid,
-    action: &str,
     result: &str,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let actions = instance_actions::table
         .filter(instance_actions::instance_uuid.eq(uuid.text()))
-        .filter(instance_actions::action.eq(action))
+        .filter(instance_actions::action.eq_any([CREATE, RETRY]))
         .select(instance_actions::id.nullable());
     let open = instance_actions_events::table
         .filter(instance_actions_events::action_id.eq_any(actions))
@@ -183,7 +247,7 @@ pub fn of_instance(
     let actions: Vec<ActionRow> = instance_actions::table
         .filter(instance_actions::instance_uuid.eq(uuid.text()))
         .filter(instance_actions::deleted.eq(0))
-        .order(instance_actions::id)
+        .order((instance_actions::start_time, instance_actions::id))
         .select((
             instance_actions::id,
             instance_actions::action,

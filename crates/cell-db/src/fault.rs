@@ -22,6 +22,24 @@ pub(crate) struct NewFault<'a> {
     pub(crate) deleted: i32,
 }
 
+impl<'a> NewFault<'a> {
+    pub(crate) fn new(
+        fault: &'a InstanceFault,
+        instance_uuid: &'a str,
+        created_at: NaiveDateTime,
+    ) -> NewFault<'a> {
+        NewFault {
+            created_at,
+            instance_uuid,
+            code: fault.code,
+            message: &fault.message,
+            details: fault.details.as_deref(),
+            host: fault.host.as_deref(),
+            deleted: 0,
+        }
+    }
+}
+
 pub(crate) fn insert(
     conn: &mut CellConnection,
     rows: &[NewFault<'_>],
@@ -40,18 +58,7 @@ pub fn add(
     fault: &InstanceFault,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    insert(
-        conn,
-        &[NewFault {
-            created_at: now,
-            instance_uuid: &uuid.text(),
-            code: fault.code,
-            message: &fault.message,
-            details: fault.details.as_deref(),
-            host: fault.host.as_deref(),
-            deleted: 0,
-        }],
-    )
+    insert(conn, &[NewFault::new(fault, &uuid.text(), now)])
 }
 
 /// The latest fault of each of these instances that has one. One statement.
@@ -62,6 +69,26 @@ pub fn latest_of_instances(
     conn: &mut CellConnection,
     uuids: &[InstanceUuid],
 ) -> Result<HashMap<String, InstanceFault>, DatabaseError> {
+    // They come oldest first, so the last one stays.
+    Ok(load(conn, &texts(uuids))?.into_iter().collect())
+}
+
+/// All faults of an instance, oldest first. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn of_instance(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Vec<InstanceFault>, DatabaseError> {
+    Ok(load(conn, &[uuid.text()])?.into_iter().map(|(_, fault)| fault).collect())
+}
+
+/// The faults of these instances, oldest first.
+fn load(
+    conn: &mut CellConnection,
+    uuids: &[String],
+) -> Result<Vec<(String, InstanceFault)>, DatabaseError> {
     use instance_faults::dsl;
     type Row = (
         Option<String>,
@@ -72,7 +99,7 @@ pub fn latest_of_instances(
         Option<NaiveDateTime>,
     );
     let rows: Vec<Row> = dsl::instance_faults
-        .filter(dsl::instance_uuid.eq_any(texts(uuids)))
+        .filter(dsl::instance_uuid.eq_any(uuids))
         .filter(dsl::deleted.eq(0))
         .order((dsl::created_at, dsl::id))
         .select((
@@ -84,13 +111,9 @@ pub fn latest_of_instances(
             dsl::created_at,
         ))
         .load(conn.sql())?;
-    let mut latest = HashMap::new();
-    for (uuid, code, message, details, host, created_at) in rows {
-        if let Some(uuid) = uuid {
-            let message = message.unwrap_or_default();
-            // Rows come oldest first, so the last one stays.
-            latest.insert(uuid, InstanceFault { code, message, details, host, created_at });
-        }
-    }
-    Ok(latest)
+    let faults = rows.into_iter().filter_map(|(uuid, code, message, details, host, created_at)| {
+        let message = message.unwrap_or_default();
+        Some((uuid?, InstanceFault { code, message, details, host, created_at }))
+    });
+    Ok(faults.collect())
 }

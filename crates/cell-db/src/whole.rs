@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
 use cellzero_types::nova_object::NovaList;
 use cellzero_types::{
-    CellUuid, Instance, InstanceFault, InstanceUuid, RequestContext, Verdict, VmState,
+    BootHistory, CellUuid, Instance, InstanceFault, InstanceUuid, RequestContext, Verdict, VmState,
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -42,6 +42,8 @@ pub struct NewInstance {
     pub build: Option<OutboxRow>,
     /// Why it is buried, in cell0.
     pub verdict: Option<Verdict>,
+    /// What a retried one brings from cell0, with the id of the request that retried it.
+    pub history: Option<(String, BootHistory)>,
 }
 
 /// What all instances of one write share.
@@ -321,15 +323,7 @@ fn insert_history(
         .zip(uuids)
         .filter_map(|(new, instance_uuid)| {
             let fault: &InstanceFault = new.instance.fault.as_ref()?;
-            Some(NewFault {
-                created_at: now,
-                instance_uuid,
-                code: fault.code,
-                message: &fault.message,
-                details: fault.details.as_deref(),
-                host: fault.host.as_deref(),
-                deleted: 0,
-            })
+            Some(NewFault::new(fault, instance_uuid, now))
         })
         .collect();
     fault::insert(conn, &faults)?;
@@ -339,12 +333,12 @@ fn insert_history(
         .map(|(new, instance_uuid)| NewAction {
             created_at: now,
             updated_at: Some(now),
-            action: "create",
+            action: new.action(),
             instance_uuid,
-            request_id: &batch.request_id,
-            user_id: &new.instance.user_id,
-            project_id: &new.instance.project_id,
-            start_time: batch.accepted_at,
+            request_id: new.history.as_ref().map_or(&batch.request_id, |(id, _)| id),
+            user_id: Some(&new.instance.user_id),
+            project_id: Some(&new.instance.project_id),
+            start_time: Some(batch.accepted_at),
             finish_time: batch.action_message.as_ref().map(|_| now),
             message: batch.action_message.as_deref(),
             deleted: 0,
@@ -352,9 +346,41 @@ fn insert_history(
         .collect();
     action::insert(conn, &actions)?;
     for uuids in uuids.chunks(crate::IN_LIST_MAX) {
-        action::insert_event(conn, "create", uuids, &batch.event)?;
+        action::insert_event(conn, uuids, &batch.event)?;
+    }
+    // After the events, which go to every action that stands.
+    for (new, uuid) in new.iter().zip(uuids) {
+        if let Some((_, history)) = &new.history {
+            insert_past(conn, history, uuid, now)?;
+        }
     }
     Ok(())
+}
+
+/// What happened to a retried instance before.
+fn insert_past(
+    conn: &mut CellConnection,
+    history: &BootHistory,
+    uuid: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let faults: Vec<_> = history
+        .faults
+        .iter()
+        .map(|fault| NewFault::new(fault, uuid, fault.created_at.unwrap_or(now)))
+        .collect();
+    fault::insert(conn, &faults)?;
+    action::insert_past(conn, &history.actions, uuid, now)
+}
+
+impl NewInstance {
+    /// The name of the action that made it.
+    fn action(&self) -> &'static str {
+        match self.history {
+            None => action::CREATE,
+            Some(_) => action::RETRY,
+        }
+    }
 }
 
 /// The key pairs of an instance in Nova's envelope.

@@ -84,7 +84,13 @@ fn instance(number: u128, name: &str) -> Instance {
 
 fn batch(instances: Vec<(Instance, i64)>) -> WriteBatch {
     let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap().naive_utc();
-    let new = |(instance, epoch)| NewInstance { instance, epoch, build: None, verdict: None };
+    let new = |(instance, epoch)| NewInstance {
+        instance,
+        epoch,
+        build: None,
+        verdict: None,
+        history: None,
+    };
     WriteBatch {
         instances: instances.into_iter().map(new).collect(),
         request_id: "req-1".into(),

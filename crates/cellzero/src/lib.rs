@@ -57,8 +57,8 @@ pub use cellzero_database::{
 pub use cellzero_orchestrator::{
     Accepted, Action, ActionError, BootError, BuildOperation, CreateCellError, DeleteError,
     DestroyOperation, Dispatch, DispatchError, Dispatched, HostError, InProcessDispatch, NewCell,
-    OrchestratorOptions, RebootOperation, ReleaseOperation, ReportError, SettleError, Settled,
-    SystemUuids, UuidSource,
+    OrchestratorOptions, RebootOperation, ReleaseOperation, ReportError, RetryError, SettleError,
+    Settled, SystemUuids, UuidSource,
 };
 pub use cellzero_router::{CellError, Page, ReadError};
 pub use cellzero_scheduler::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, BootError, DeleteError, Orchestrator, SettleError, Settled,
+    Accepted, ActionError, BootError, DeleteError, Orchestrator, RetryError, SettleError, Settled,
 };
 use cellzero_router::{Page, ReadError, Router};
 use cellzero_types::{
@@ -206,9 +206,9 @@ impl ControlPlane {
     /// A page of the instances that `ctx` may see, over build requests, cell0 and all cells, in one
     /// total order. A cell that does not answer is named in the page.
     ///
-    /// Four questions wait for one another: to the API database (2 statements), to all cells at once
-    /// (1 each), to the API database (1 for each five hundred instances), and to the cells of the
-    /// page at once (7 for each five hundred of their instances).
+    /// Four questions wait for one another: to the API database (3 statements), to all cells at once
+    /// (1 each), to the API database (1, and 1 for each five hundred instances), and to the
+    /// cells of the page at once (7 for each five hundred of their instances).
     ///
     /// # Errors
     /// [`ReadError`]: a marker that does not exist, or the API database.
@@ -230,6 +230,23 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<(), Write<DeleteError>> {
         self.orchestrator()?.delete(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// Takes a buried instance out of cell0 to be scheduled again, under its uuid; its faults,
+    /// actions and verdicts go with it. It does not wait for its next home, a cell or cell0 again:
+    /// [`wait`](Self::wait), [`settle_accepted`](Self::settle_accepted) or the worker do.
+    ///
+    /// Beyond Nova. It is built without an admin password, which is not stored.
+    ///
+    /// # Errors
+    /// [`RetryError`]: not found (also for another project's), not in cell0, a quota, cell0 that
+    /// does not answer, or the API database. The instance stays in cell0 then.
+    pub async fn retry(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Accepted, Write<RetryError>> {
+        self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed)
     }
 
     /// Reboots an instance. A buried one allows no action but delete.

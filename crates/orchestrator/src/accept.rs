@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cellzero_api_db::boot_state::{self, NewBootState, Ticket};
+use cellzero_api_db::client_token::TokenHolder;
 use cellzero_api_db::quota::{self, QuotaLimits};
 use cellzero_api_db::{
     ApiConnection, build_request, client_token, flavor, instance_group, instance_mapping, key_pair,
@@ -22,6 +23,7 @@ use cellzero_types::{
     RequestContext, RequestSpec, TaskState, VmState,
 };
 use chrono::{NaiveDateTime, TimeDelta};
+use sha2::{Digest, Sha256};
 
 use crate::Orchestrator;
 use crate::settle::{LeasedGroup, Member};
@@ -40,6 +42,15 @@ pub enum BootError {
         field: &'static str,
         /// What it asked for.
         value: String,
+    },
+    /// The client token belongs to another request; HTTP 409.
+    #[error(
+        "client token {token:?} was used for another request; give each request its own, or \
+         send again exactly what it was first sent with"
+    )]
+    TokenReused {
+        /// The token.
+        token: String,
     },
     /// The project would have more than it may.
     #[error(
@@ -190,7 +201,8 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
     let flavor = find_flavor(conn, attempt)?;
     let key = find_key(conn, attempt)?;
     let server_group = find_server_group(conn, attempt)?;
-    let count = count_within_quota(conn, attempt, &flavor)?;
+    let counts = (attempt.request.min_count, attempt.request.max_count);
+    let count = count_within_quota(conn, attempt.ctx, attempt.fallback, counts, &flavor)?;
     let uuids = &attempt.uuids[..count as usize];
     let reservation_id = reservation_id(attempt.group);
     let instances: Vec<Instance> = uuids
@@ -224,6 +236,7 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
         instance,
         spec,
         attempts: 0,
+        history: None,
     });
     let leased = LeasedGroup {
         group: attempt.group,
@@ -242,22 +255,33 @@ fn take_token(
     attempt: &Try<'_>,
     token: &str,
     now: NaiveDateTime,
-) -> Result<Option<Accepted>, DatabaseError> {
+) -> Result<Option<Accepted>, BootError> {
     let project = &attempt.ctx.project_id;
+    let ours = TokenHolder { group: attempt.group, digest: digest(attempt.request) };
     // The loser of a race waits here for the winner's commit, and then finds the token taken.
-    let taken =
-        savepoint(conn, |conn| client_token::insert(conn, project, token, attempt.group, now));
+    let taken = savepoint(conn, |conn| client_token::insert(conn, project, token, &ours, now));
     match taken {
-        Ok(()) => Ok(None),
-        Err(error) if error.kind() == ErrorKind::UniqueViolation => {
-            let Some(group) = client_token::find(conn, project, token)? else {
-                return Err(error);
-            };
+        Ok(()) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::UniqueViolation => {}
+        Err(error) => return Err(error.into()),
+    }
+    if client_token::take_over(conn, project, token, &ours, now)? {
+        return Ok(None);
+    }
+    match client_token::find(conn, project, token)? {
+        Some(holder) if holder.digest == ours.digest => {
+            let group = holder.group;
             let instances = boot_state::uuids_of_group(conn, group)?;
             Ok(Some(Accepted { group, reservation_id: reservation_id(group), instances }))
         }
-        Err(error) => Err(error),
+        _ => Err(BootError::TokenReused { token: token.to_owned() }),
     }
+}
+
+/// What tells one request from another: all that it asks for, but for token and password.
+fn digest(request: &BootRequest) -> String {
+    let text = serde_json::json!(request).to_string();
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 fn find_flavor(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Flavor, BootError> {
@@ -301,15 +325,17 @@ fn find_server_group(
     Ok(Some(found.id))
 }
 
-/// How many instances the quota allows, between `min_count` and `max_count`.
-fn count_within_quota(
+/// How many instances of a flavor the quota of the context's project allows, between `min` and
+/// `max`.
+pub(crate) fn count_within_quota(
     conn: &mut ApiConnection,
-    attempt: &Try<'_>,
+    ctx: &RequestContext,
+    fallback: QuotaLimits,
+    (min, max): (u32, u32),
     flavor: &Flavor,
 ) -> Result<u32, BootError> {
-    let (min, max) = (attempt.request.min_count, attempt.request.max_count);
-    let project = &attempt.ctx.project_id;
-    let limits = quota::limits(conn, project, attempt.fallback)?;
+    let project = &ctx.project_id;
+    let limits = quota::limits(conn, project, fallback)?;
     if limits.is_unlimited() {
         return Ok(max);
     }

@@ -75,7 +75,7 @@ impl DatabaseErrorSource for RebootError {
 fn check_home(uuid: InstanceUuid, action: Action, home: Home) -> Result<(), ActionError> {
     let reason = match home {
         Home::Cell(cell) if cell.is_cell0() => {
-            "it is buried in cell0, where delete is the only action"
+            "it is buried in cell0, where delete and retry are the only actions"
         }
         Home::Cell(_) => return Ok(()),
         Home::BuildRequest => "it has no cell yet; wait until it is built",
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::in_cell0(Home::Cell(CellUuid::CELL0), Some("delete is the only action"))]
+    #[case::in_cell0(Home::Cell(CellUuid::CELL0), Some("delete and retry are the only actions"))]
     #[case::without_a_cell(Home::BuildRequest, Some("no cell yet"))]
     #[case::in_a_live_cell(Home::Cell(CellUuid(Uuid::from_u128(1))), None)]
     fn the_home_decides_before_any_state(#[case] home: Home, #[case] refused: Option<&str>) {

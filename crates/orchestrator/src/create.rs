@@ -166,6 +166,7 @@ impl Orchestrator {
                     epoch: member.ticket.epoch,
                     build: Some(OutboxRow::from(Operation::Build(build))),
                     verdict: None,
+                    history: member.history.clone(),
                 }
             }
         }
@@ -189,6 +190,7 @@ impl Orchestrator {
             epoch: member.ticket.epoch,
             build: None,
             verdict: Some(verdict.clone()),
+            history: member.history.clone(),
         }
     }
 }

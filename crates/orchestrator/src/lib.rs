@@ -24,6 +24,7 @@ pub mod delete;
 pub mod dispatch;
 pub mod place;
 pub mod report;
+pub mod retry;
 pub mod settle;
 pub mod setup;
 pub mod sweep;
@@ -36,6 +37,7 @@ pub use dispatch::{
     RebootOperation, ReleaseOperation,
 };
 pub use report::{HostError, ReportError};
+pub use retry::RetryError;
 pub use settle::{SettleError, Settled};
 pub use setup::{CreateCellError, NewCell};
 

@@ -184,7 +184,9 @@ fn place_in_transaction(
     let mut targets = Vec::with_capacity(ours.len());
     for (member, target) in ours {
         let target = match target {
-            Target::Host(_) if !verdict.min_count_met => Target::Bury(shared_verdict(&verdict)),
+            Target::Host(_) if !verdict.min_count_met && !member.is_retried() => {
+                Target::Bury(shared_verdict(&verdict))
+            }
             target => target.clone(),
         };
         targets.push((member, target));

@@ -242,7 +242,7 @@ impl Orchestrator {
                     let now = conn.now();
                     let built = instance::mark_built(conn, uuid, &host, now)?;
                     if built {
-                        action::finish_events(conn, uuid, "create", "Success", now)?;
+                        action::finish_events(conn, uuid, "Success", now)?;
                     }
                     Ok::<_, DatabaseError>(built)
                 })

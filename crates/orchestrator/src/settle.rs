@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cellzero_api_db::boot_state::{self, BootState, Ticket};
-use cellzero_api_db::{ApiConnection, build_request, request_spec};
+use cellzero_api_db::{ApiConnection, boot_history, build_request, request_spec};
 use cellzero_database::{DatabaseError, Deadline, transaction};
 use cellzero_types::{
-    CellUuid, GroupUuid, Instance, InstanceUuid, RequestSpec, Verdict, VerdictReason,
+    BootHistory, CellUuid, GroupUuid, Instance, InstanceUuid, RequestSpec, Verdict, VerdictReason,
 };
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -35,6 +35,15 @@ pub(crate) struct Member {
     pub(crate) spec: RequestSpec,
     /// How often a placement of it could not be written.
     pub(crate) attempts: i32,
+    /// What it brings from cell0 where it was retried, with the id of that request.
+    pub(crate) history: Option<(String, BootHistory)>,
+}
+
+impl Member {
+    /// Whether it was retried from cell0: then it is independent of its group.
+    pub(crate) fn is_retried(&self) -> bool {
+        self.history.is_some()
+    }
 }
 
 /// The undecided instances of a multi-create, leased to this process.
@@ -377,7 +386,7 @@ fn read_group(
     states: Vec<BootState>,
 ) -> Result<Option<LeasedGroup>, DatabaseError> {
     let Some(first) = states.first() else { return Ok(None) };
-    let (min_count, accepted_at) = (u32::try_from(first.group_min).unwrap_or(1), first.created_at);
+    let (group_min, accepted_at) = (u32::try_from(first.group_min).unwrap_or(1), first.created_at);
     let uuids: Vec<InstanceUuid> = states.iter().map(|state| state.instance_uuid).collect();
     let mut instances: HashMap<InstanceUuid, Instance> =
         build_request::of_instances(conn, &uuids)?.into_iter().map(|i| (i.uuid, i)).collect();
@@ -385,6 +394,7 @@ fn read_group(
         .into_iter()
         .map(|s| (s.instance_uuid, s))
         .collect();
+    let mut histories = boot_history::of_instances(conn, &uuids)?;
     let mut excluded_cells: Vec<CellUuid> = Vec::new();
     let mut members = Vec::with_capacity(states.len());
     for state in states {
@@ -398,8 +408,11 @@ fn read_group(
             let missing = format!("instance {uuid} has a build request but no request spec");
             return Err(DatabaseError::damaged(missing));
         };
-        members.push(Member { ticket: state.ticket(), instance, spec, attempts: state.attempts });
+        let (ticket, history) = (state.ticket(), histories.remove(&uuid));
+        members.push(Member { ticket, instance, spec, attempts: state.attempts, history });
     }
+    // A retry asks for its instance alone.
+    let min_count = if members.iter().all(Member::is_retried) { 1 } else { group_min };
     let request_id = members.first().map(|m| m.spec.request_id.clone()).unwrap_or_default();
     let group = LeasedGroup { group, min_count, request_id, accepted_at, excluded_cells, members };
     Ok(Some(group))

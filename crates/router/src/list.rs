@@ -5,16 +5,20 @@
 //! so it is never seen twice and an undecided or left-over row never. Each round asks every cell
 //! for as many rows as the page still lacks, after the last place looked at, and merges.
 //!
+//! A retry moves an instance against that order, from cell0 back to a build request. So the counter
+//! of retries is read before everything else and again with the mappings; what moved in between,
+//! and what left its cell after that, is looked at by itself.
+//!
 //! Depth: the API database, all cells at once, the API database (mappings), the cells of the page
 //! at once. Each round more repeats the middle two; there is one only where rows were dropped.
-//! Statements: 2 in the API database; one in each cell; one in the API database for each five
+//! Statements: 4 in the API database; one in each cell; one in the API database for each five
 //! hundred rows; 7 in each cell for each five hundred of its rows on the page. A marker costs 2
 //! more.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use cellzero_api_db::{build_request, cell_mapping, instance_mapping};
+use cellzero_api_db::{build_request, cell_mapping, instance_mapping, retry};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::listing::{self, CellListQuery};
 use cellzero_cell_db::{IN_LIST_MAX, whole};
@@ -55,7 +59,14 @@ struct Walk {
     building: HashMap<InstanceUuid, Instance>,
     cells: Vec<Arc<CellHandle>>,
     down: BTreeMap<CellUuid, CellError>,
+    /// Where the page begins.
+    start: Option<SortValues>,
+    /// The last place that was looked at.
     after: Option<SortValues>,
+    /// How many retries there had been before anything was read, and after the last mappings were.
+    retries: (i64, i64),
+    /// What left its home while the page was read.
+    moved: HashSet<InstanceUuid>,
     seen: HashSet<InstanceUuid>,
 }
 
@@ -78,10 +89,47 @@ impl Router {
             complete = round.is_last;
             listed.extend(round.visible);
         }
-        let next = if complete { None } else { listed.last().map(|last| last.uuid) };
+        let mut next = if complete { None } else { listed.last().map(|last| last.uuid) };
         let instances = self.read_whole(&mut walk, &listed).await;
+        let mut instances = self.with_moved(ctx, &mut walk, instances, complete).await?;
+        if instances.len() > limit {
+            instances.truncate(limit);
+            next = instances.last().map(|last| last.uuid);
+        }
         let down_cells = walk.down.into_iter().collect();
         Ok(Page { instances, down_cells, next })
+    }
+
+    /// The page with each instance that moved while it was read as it is now.
+    async fn with_moved(
+        &self,
+        ctx: &RequestContext,
+        walk: &mut Walk,
+        mut instances: Vec<Instance>,
+        complete: bool,
+    ) -> Result<Vec<Instance>, ReadError> {
+        let before = walk.retries.0;
+        if walk.retries.1 != before {
+            let since = move |conn: &mut _| retry::since(conn, before);
+            walk.moved.extend(self.api.run("find_retried", walk.deadline, since).await?);
+        }
+        if walk.moved.is_empty() {
+            return Ok(instances);
+        }
+        for uuid in std::mem::take(&mut walk.moved) {
+            instances.retain(|instance| instance.uuid != uuid);
+            match self.show(ctx, uuid).await {
+                Ok(instance) if walk.holds(&instance, complete) => instances.push(instance),
+                Ok(_) | Err(ReadError::InstanceNotFound { .. }) => {}
+                Err(ReadError::CellUnavailable { cell, source, .. }) => {
+                    walk.down.insert(cell, source);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let order = &walk.order;
+        instances.sort_by(|a, b| compare(order, &a.sort_values(order), &b.sort_values(order)));
+        Ok(instances)
     }
 
     async fn begin(
@@ -99,12 +147,15 @@ impl Router {
             query.filters.project_id = Some(ctx.project_id.clone());
         }
         let project = query.filters.project_id.clone();
-        let (building, mappings) = self
+        let foreign = self.is_foreign();
+        let (retries, building, mappings) = self
             .api
             .run("list_build_requests", deadline, move |conn| {
+                // Before everything else: what moves from now on is found at the end.
+                let retries = if foreign { 0 } else { retry::counter(conn)? };
                 let building = build_request::all(conn, project.as_deref())?;
                 // After the build requests, so that the cell of one decided since is among them.
-                Ok::<_, DatabaseError>((building, cell_mapping::all(conn)?))
+                Ok::<_, DatabaseError>((retries, building, cell_mapping::all(conn)?))
             })
             .await?;
         let order = query.total_order();
@@ -125,7 +176,10 @@ impl Router {
             building,
             cells,
             down: down.into_iter().collect(),
+            start: after.clone(),
             after,
+            retries: (retries, retries),
+            moved: HashSet::new(),
             seen: HashSet::new(),
         })
     }
@@ -225,17 +279,17 @@ impl Router {
             .collect::<HashSet<_>>()
             .into_iter()
             .collect();
-        if uuids.is_empty() {
-            return Ok(candidates);
-        }
-        let mappings = self
+        let foreign = self.is_foreign();
+        let (mappings, retries) = self
             .api
             .run("confirm_mappings", walk.deadline, move |conn| {
-                instance_mapping::of_instances(conn, &uuids)
+                let mappings = instance_mapping::of_instances(conn, &uuids)?;
+                let retries = if foreign { 0 } else { retry::counter(conn)? };
+                Ok::<_, DatabaseError>((mappings, retries))
             })
             .await?;
+        walk.retries.1 = retries;
         let with_deleted = walk.query.filters.deleted || walk.query.filters.changes_since.is_some();
-        let foreign = self.is_foreign();
         let in_cells: HashSet<InstanceUuid> = candidates
             .iter()
             .filter(|candidate| candidate.home != Home::BuildRequest)
@@ -255,8 +309,8 @@ impl Router {
         Ok(confirmed.filter(|candidate| walk.seen.insert(candidate.uuid)).collect())
     }
 
-    /// The listed instances, whole. One that is gone by now is left out; a cell that fails now is
-    /// a down cell.
+    /// The listed instances, whole. One that is gone from its cell by now has moved; a cell that
+    /// fails now is a down cell.
     async fn read_whole(&self, walk: &mut Walk, listed: &[Candidate]) -> Vec<Instance> {
         let mut by_cell: BTreeMap<CellUuid, Vec<InstanceUuid>> = BTreeMap::new();
         for candidate in listed {
@@ -270,9 +324,15 @@ impl Router {
             Some(read_of_cell(Arc::clone(handle), uuids, deadline))
         });
         let mut found: HashMap<InstanceUuid, Instance> = HashMap::new();
-        for (cell, answer) in join_all(asked).await {
+        for (cell, asked, answer) in join_all(asked).await {
             match answer {
-                Ok(instances) => found.extend(instances.into_iter().map(|i| (i.uuid, i))),
+                Ok(instances) => {
+                    walk.moved.extend(asked);
+                    for instance in instances {
+                        walk.moved.remove(&instance.uuid);
+                        found.insert(instance.uuid, instance);
+                    }
+                }
                 Err(source) => {
                     walk.down.insert(cell, CellError::Database { cell, source });
                 }
@@ -285,6 +345,19 @@ impl Router {
                 Home::Cell(_) => found.remove(&candidate.uuid),
             })
             .collect()
+    }
+}
+
+impl Walk {
+    /// Whether an instance belongs on the page: by its filters, after its marker, and not after the
+    /// last place that was looked at, unless that is the end.
+    fn holds(&self, instance: &Instance, complete: bool) -> bool {
+        let values = instance.sort_values(&self.order);
+        let after_start =
+            self.start.as_ref().is_none_or(|start| compare(&self.order, start, &values).is_lt());
+        let before_end = complete
+            || self.after.as_ref().is_none_or(|end| compare(&self.order, &values, end).is_le());
+        after_start && before_end && self.query.filters.matches(instance)
     }
 }
 
@@ -303,8 +376,9 @@ async fn read_of_cell(
     handle: Arc<CellHandle>,
     uuids: Vec<InstanceUuid>,
     deadline: Deadline,
-) -> (CellUuid, Result<Vec<Instance>, DatabaseError>) {
+) -> (CellUuid, Vec<InstanceUuid>, Result<Vec<Instance>, DatabaseError>) {
     let cell = handle.uuid();
+    let asked = uuids.clone();
     let read = handle
         .run("read_listed", deadline, move |conn| {
             let mut all = Vec::with_capacity(uuids.len());
@@ -314,5 +388,5 @@ async fn read_of_cell(
             Ok::<_, DatabaseError>(all)
         })
         .await;
-    (cell, read)
+    (cell, asked, read)
 }

@@ -80,7 +80,7 @@ pub struct BlockDevice {
 ///
 /// Made by [`BootRequest::builder`], which checks it; what could not be stored by every backend
 /// is refused there.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BootRequest {
     /// The name; with more than one instance each gets `-1`, `-2`, … behind it.
@@ -130,8 +130,10 @@ pub struct BootRequest {
     /// The scheduler hints as they came, beside `group`.
     pub scheduler_hints: BTreeMap<String, Vec<String>>,
     /// Makes a repeated request answer with the instances of the first.
+    #[serde(skip)]
     pub client_token: Option<String>,
     /// Passed to the compute side once and never stored.
+    #[serde(skip)]
     pub admin_password: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::boot_request::BlockDevice;
@@ -139,7 +140,7 @@ impl Instance {
 }
 
 /// What was done to an instance, as `instance_actions` holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceAction {
     /// Such as `create` or `delete`.
     pub action: String,
@@ -160,7 +161,7 @@ pub struct InstanceAction {
 }
 
 /// A step of an action, as `instance_actions_events` holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceActionEvent {
     /// Such as `conductor_schedule_and_build_instances`.
     pub event: String,

@@ -25,7 +25,7 @@ pub use boot_request::{BlockDevice, BootRequest, BootRequestBuilder, Networks, R
 pub use compute_node::ComputeNode;
 pub use context::RequestContext;
 pub use create_body::{CreateBody, Microversion};
-pub use fault::InstanceFault;
+pub use fault::{BootHistory, InstanceFault};
 pub use flavor::Flavor;
 pub use ids::{CellUuid, GroupUuid, InstanceUuid, OperationUuid, PlaneUuid};
 pub use instance::{Home, Instance, InstanceAction, InstanceActionEvent};

@@ -13,5 +13,6 @@ mod list;
 mod multi_create;
 mod nova;
 mod placement;
+mod retry;
 mod schema;
 mod support;

@@ -71,6 +71,10 @@ async fn a_repeated_client_token_answers_with_the_first_instances(
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(count(&test.api, "instance_mappings"), 2);
+    let another = request("web", "2").count(2).client_token("once").build().unwrap();
+    let refused = test.plane.boot(&ctx, another).await.unwrap_err();
+    assert!(matches!(refused.failed(), Some(BootError::TokenReused { token }) if token == "once"));
+    assert_eq!(count(&test.api, "instance_mappings"), 2);
     // Another project's token is another token.
     let other = RequestContext::new("project-b", "user-b");
     assert_ne!(test.plane.boot(&other, ask()).await.unwrap().group, answers[0].group);

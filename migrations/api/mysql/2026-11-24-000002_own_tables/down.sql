@@ -1,3 +1,6 @@
+DROP TABLE IF EXISTS boot_histories;
+DROP TABLE IF EXISTS retries;
+DROP TABLE IF EXISTS counters;
 DROP TABLE IF EXISTS quota_locks;
 DROP TABLE IF EXISTS outbox;
 DROP TABLE IF EXISTS host_capacity;

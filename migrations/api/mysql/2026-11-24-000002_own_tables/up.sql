@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS client_tokens (
     project_id VARCHAR(255) NOT NULL,
     token VARCHAR(255) NOT NULL,
     group_uuid VARCHAR(36) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
     created_at DATETIME(6) NOT NULL,
     PRIMARY KEY (project_id, token)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
@@ -111,4 +112,25 @@ CREATE TABLE IF NOT EXISTS quota_locks (
     project_id VARCHAR(255) NOT NULL,
     generation BIGINT NOT NULL,
     PRIMARY KEY (project_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS counters (
+    name VARCHAR(64) NOT NULL,
+    value BIGINT NOT NULL,
+    PRIMARY KEY (name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS retries (
+    sequence BIGINT NOT NULL,
+    instance_uuid VARCHAR(36) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (sequence)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS boot_histories (
+    instance_uuid VARCHAR(36) NOT NULL,
+    request_id VARCHAR(255) NOT NULL,
+    history MEDIUMTEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (instance_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;

@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS client_tokens (
     project_id VARCHAR(255) NOT NULL,
     token VARCHAR(255) NOT NULL,
     group_uuid VARCHAR(36) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
     created_at DATETIME NOT NULL,
     PRIMARY KEY (project_id, token)
 );
@@ -110,4 +111,25 @@ CREATE TABLE IF NOT EXISTS quota_locks (
     project_id VARCHAR(255) NOT NULL,
     generation BIGINT NOT NULL,
     PRIMARY KEY (project_id)
+);
+
+CREATE TABLE IF NOT EXISTS counters (
+    name VARCHAR(64) NOT NULL,
+    value BIGINT NOT NULL,
+    PRIMARY KEY (name)
+);
+
+CREATE TABLE IF NOT EXISTS retries (
+    sequence BIGINT NOT NULL,
+    instance_uuid VARCHAR(36) NOT NULL,
+    created_at DATETIME NOT NULL,
+    PRIMARY KEY (sequence)
+);
+
+CREATE TABLE IF NOT EXISTS boot_histories (
+    instance_uuid VARCHAR(36) NOT NULL,
+    request_id VARCHAR(255) NOT NULL,
+    history TEXT NOT NULL,
+    created_at DATETIME NOT NULL,
+    PRIMARY KEY (instance_uuid)
 );

@@ -13,14 +13,17 @@ use super::schema_of;
 /// Tables of ours alone; Nova has none of these names.
 const OF_THE_API: &[&str] = &[
     "boot_groups",
+    "boot_histories",
     "boot_intents",
     "boot_states",
     "claims",
     "client_tokens",
+    "counters",
     "database_identity",
     "host_capacity",
     "outbox",
     "quota_locks",
+    "retries",
 ];
 const OF_A_CELL: &[&str] = &["database_identity", "instance_fences", "outbox"];
 
