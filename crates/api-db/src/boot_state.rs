@@ -3,6 +3,8 @@
 //! It lives from accept to archive, and is the tombstone of a deleted instance. Its row is the
 //! lock of every decision about the instance: each transaction that decides touches it first.
 
+use std::collections::HashMap;
+
 use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{CellUuid, GroupUuid, InstanceUuid};
 use chrono::NaiveDateTime;
@@ -303,6 +305,8 @@ pub fn lease(
     let all = uuids_of_group(conn, group)?;
     let undecided = lock_undecided(conn, &all)?;
     let uuids: Vec<InstanceUuid> = undecided.iter().map(|state| state.instance_uuid).collect();
+    let epochs: HashMap<InstanceUuid, i64> =
+        undecided.iter().map(|state| (state.instance_uuid, state.epoch)).collect();
     let mut leased = Vec::with_capacity(uuids.len());
     for chunk in texts(&uuids).chunks(IN_LIST_MAX) {
         let free = boot_states::lease_until.is_null().or(boot_states::lease_until.lt(now));
@@ -319,7 +323,8 @@ pub fn lease(
                 boot_states::updated_at.eq(now),
             ))
             .execute(conn.sql())?;
-        // A count says how many were won, not which: they carry this owner and this time.
+        // A count says how many were won, not which: they carry this owner and this time, and the
+        // epoch after the one that was locked, so that two workers of one owner never both win.
         let rows: Vec<Row> = boot_states::table
             .filter(boot_states::instance_uuid.eq_any(chunk))
             .filter(boot_states::owner.eq(owner))
@@ -329,7 +334,10 @@ pub fn lease(
             .select(Row::as_select())
             .load(conn.sql())?;
         for row in rows {
-            leased.push(state(row)?);
+            let state = state(row)?;
+            if epochs.get(&state.instance_uuid) == Some(&(state.epoch - 1)) {
+                leased.push(state);
+            }
         }
     }
     Ok(leased)

@@ -44,6 +44,7 @@ pub use admin::{Aggregates, CellsAdmin, Compute, Flavors, Hosts, KeyPairs, Quota
 pub use config::Config;
 pub use error::{AdminError, CloseError, OpenError, ReadOnlyPlane, WaitError, Write};
 pub use plane::{ControlPlane, PlaneCounters};
+pub use worker::Workers;
 
 pub use cellzero_api_db::boot_state::Ticket;
 pub use cellzero_api_db::cell_mapping::mask_passwords;

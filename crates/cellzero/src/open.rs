@@ -11,7 +11,7 @@ use cellzero_scheduler::{FilterScheduler, Scheduler};
 use cellzero_types::{CellUuid, PlaneUuid};
 
 use crate::plane::{Inner, Writer};
-use crate::worker::Worker;
+use crate::worker::Workers;
 use crate::{Config, ControlPlane, OpenError};
 
 impl ControlPlane {
@@ -51,7 +51,8 @@ impl ControlPlane {
                 .await
                 .map_err(OpenError::Cell0)?;
         }
-        let worker = config.worker.then(|| Worker::start(orchestrator.clone()));
+        let timeout = config.admin_timeout;
+        let worker = config.worker.then(|| Workers::start(&orchestrator, 1, timeout));
         let writer = Writer { orchestrator, plane };
         Ok(ControlPlane::new(Inner {
             api,

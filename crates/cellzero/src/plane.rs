@@ -15,7 +15,7 @@ use cellzero_types::{
     RequestContext, Verdict,
 };
 
-use crate::worker::Worker;
+use crate::worker::Workers;
 use crate::{CloseError, ReadOnlyPlane, WaitError, Write};
 
 /// How often [`ControlPlane::wait`] looks at most.
@@ -30,7 +30,7 @@ pub(crate) struct Inner {
     pub(crate) api: ApiDatabase,
     pub(crate) router: Router,
     pub(crate) writer: Option<Writer>,
-    pub(crate) worker: Option<Worker>,
+    pub(crate) worker: Option<Workers>,
     pub(crate) options: Options,
     pub(crate) admin_timeout: Duration,
     pub(crate) base_dir: Option<PathBuf>,
@@ -102,6 +102,27 @@ impl ControlPlane {
     /// [`SettleError`] where the API database fails; what is accepted stays accepted.
     pub async fn settle(&self) -> Result<Settled, Write<SettleError>> {
         self.orchestrator()?.settle().await.map_err(Write::Failed)
+    }
+
+    /// Finishes or undoes what a crash, a stall or a down cell left, in bounded work: at most 50
+    /// groups of instances whose lease is over, 500 intents to sweep, and 200 effects of each outbox.
+    /// Safe at any time, beside workers of this and other processes, and any number of times. The
+    /// worker does it when it starts and every second; without one, call it at start-up and on a
+    /// timer.
+    ///
+    /// # Errors
+    /// [`SettleError`] where the API database fails; what is accepted stays accepted.
+    pub async fn recover(&self) -> Result<Settled, Write<SettleError>> {
+        self.orchestrator()?.recover().await.map_err(Write::Failed)
+    }
+
+    /// Starts `count` workers beside what runs already: each brings home what is accepted in this
+    /// process as soon as it is, and recovers everything else every second.
+    ///
+    /// # Errors
+    /// [`ReadOnlyPlane`].
+    pub fn run_workers(&self, count: usize) -> Result<Workers, ReadOnlyPlane> {
+        Ok(Workers::start(self.orchestrator()?, count, self.0.admin_timeout))
     }
 
     /// Drives one accepted request to its home: three commits more, in the API database, in its

@@ -128,6 +128,23 @@ impl Orchestrator {
         Ok(settled)
     }
 
+    /// One bounded pass over what is due, whoever accepted it: at most [`GROUPS_MAX`] groups, then
+    /// one pass of the sweep and of the outboxes. Any number of these may run at once.
+    ///
+    /// # Errors
+    /// [`SettleError`] where the API database fails.
+    pub async fn recover(&self) -> Result<Settled, SettleError> {
+        let mut settled = Settled::default();
+        for group in self.due_groups().await? {
+            if let Some(leased) = self.lease(group).await? {
+                settled.add(self.drive(leased).await);
+            }
+        }
+        settled.swept += self.sweep().await?;
+        settled.dispatched += self.dispatch_all().await?;
+        Ok(settled)
+    }
+
     /// Drives one accepted group to its home, and sends its builds.
     ///
     /// # Errors
@@ -364,6 +381,16 @@ impl Orchestrator {
     pub async fn close(&self, deadline: Deadline) -> Result<usize, DatabaseError> {
         self.0.closed.store(true, Ordering::SeqCst);
         let _none_runs = self.0.accepting.write().await;
+        self.hand_back_leases(deadline).await
+    }
+
+    /// Gives back the leases of this process, so that another may go on at once; says how many
+    /// instances that were. What this process still works on stays right: the epoch decides, not
+    /// the lease.
+    ///
+    /// # Errors
+    /// The API database's; the leases then run out by themselves.
+    pub async fn hand_back_leases(&self, deadline: Deadline) -> Result<usize, DatabaseError> {
         self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let owner = self.0.owner.clone();
         self.api()

@@ -98,6 +98,38 @@ async fn a_worker_brings_boots_home_and_wait_ends(
     assert!(matches!(timed_out, WaitError::TimedOut { waiting: 1, all: 1 }), "{timed_out}");
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_of_two_planes_share_the_work_and_decide_each_instance_once(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(30, 65_536, 400)]]).await else { return };
+    let second = ControlPlane::open(test.config.clone()).await.unwrap();
+    let ctx = user();
+    let mut accepted = Vec::new();
+    for n in 0..20 {
+        let asked = request(&format!("w{n}"), "1").count(2).build().unwrap();
+        accepted.push(test.plane.boot(&ctx, asked).await.unwrap());
+    }
+    // Nobody works for what the first accepted, until it hands its leases back.
+    assert_eq!(second.recover().await.unwrap().in_cells, 0);
+    let idle = test.plane.run_workers(0).unwrap();
+    idle.shutdown().await.unwrap();
+    let workers = [test.plane.run_workers(2).unwrap(), second.run_workers(2).unwrap()];
+    for request in &accepted {
+        second.wait(&ctx, request).await.unwrap();
+    }
+    for workers in &workers {
+        workers.shutdown().await.unwrap();
+    }
+    // Each in one home, as many as fit, and every epoch was decided at most once.
+    assert_eq!(count(&test.cells[0].1, "instances"), 30);
+    assert_eq!(count(&test.cell0, "instances"), 10);
+    assert_eq!(count(&test.api, "boot_states WHERE owner IS NOT NULL"), 0);
+    test.check_at_rest();
+    second.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_new_directory_becomes_a_plane_and_may_be_moved() {
     let parent = tempfile::tempdir().unwrap();
