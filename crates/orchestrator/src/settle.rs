@@ -128,7 +128,7 @@ impl Orchestrator {
         Ok(settled)
     }
 
-    /// One bounded pass over what is due, whoever accepted it: at most [`GROUPS_MAX`] groups, then
+    /// One bounded pass over what is due, whoever accepted it: at most fifty groups, then
     /// one pass of the sweep and of the outboxes. Any number of these may run at once.
     ///
     /// # Errors
