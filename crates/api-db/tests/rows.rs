@@ -168,6 +168,8 @@ async fn a_lease_holds_until_its_time_and_the_next_is_a_new_epoch(
         let until = later + TimeDelta::seconds(60);
         let leased = boot_state::lease(conn, group, "second", until, later)?;
         assert_eq!(leased.iter().map(|state| state.epoch).collect::<Vec<_>>(), [2, 2]);
+        // Another worker of the same owner, at the very same moment, wins nothing.
+        assert!(boot_state::lease(conn, group, "second", until, later)?.is_empty());
         assert_eq!(boot_state::release_all(conn, "second", later)?, 2);
         assert_eq!(boot_state::due_groups(conn, later, 10)?, [group]);
         Ok(())

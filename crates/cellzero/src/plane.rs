@@ -232,7 +232,8 @@ impl ControlPlane {
     /// cells of the page at once (7 for each five hundred of their instances).
     ///
     /// # Errors
-    /// [`ReadError`]: a marker that does not exist, or the API database.
+    /// [`ReadError`]: a marker that does not exist, an instance that was retried and moves at every
+    /// look, or the API database.
     pub async fn list(&self, ctx: &RequestContext, query: &ListQuery) -> Result<Page, ReadError> {
         self.0.router.list(ctx, query).await
     }
@@ -257,6 +258,9 @@ impl ControlPlane {
     /// actions and verdicts go with it. It does not wait for its next home, a cell or cell0 again:
     /// [`wait`](Self::wait), [`settle_accepted`](Self::settle_accepted) or the worker do.
     ///
+    /// One commit: 14 statements in the API database, one more for an instance's first retry, and 11
+    /// in cell0; three questions that wait for one another. A quota limit costs two more.
+    ///
     /// Beyond Nova. It is built without an admin password, which is not stored.
     ///
     /// # Errors
@@ -270,7 +274,7 @@ impl ControlPlane {
         self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed)
     }
 
-    /// Reboots an instance. A buried one allows no action but delete.
+    /// Reboots an instance. A buried one allows no action but delete and retry.
     ///
     /// # Errors
     /// [`ActionError::InstanceInvalidState`] unless it is ACTIVE with no task, in a live cell.

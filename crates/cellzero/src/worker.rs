@@ -69,6 +69,7 @@ async fn work(orchestrator: Orchestrator, mut stopped: watch::Receiver<bool>) {
             () = orchestrator.woken() => woken = true,
             () = tokio::time::sleep(RECOVER_EVERY) => woken = false,
             changed = stopped.changed() => {
+                // Workers that were dropped, by themselves or with their plane, end too.
                 if changed.is_err() { return; }
             }
         }

@@ -6,8 +6,8 @@
 //! an intent so that the rows of cell0 are swept, and what it has behind it, which is written into
 //! its next home. The placement then goes its usual way, and ends in a cell or in cell0 again.
 //!
-//! Statements: 2 in the API database, 9 and one for each kind of history in cell0, and about 14 in
-//! one transaction of the API database. The admin password of the first request is not stored, so a
+//! Statements: 2 in the API database, 11 in cell0, and 12 in one transaction of the API database, one
+//! more for an instance's first retry: three questions that wait for one another. The admin password of the first request is not stored, so a
 //! retried instance is built without one.
 
 use cellzero_api_db::boot_intent::{self, BootIntent};
@@ -47,6 +47,12 @@ pub enum RetryError {
         uuid: InstanceUuid,
         /// Where it is.
         reason: &'static str,
+    },
+    /// It moved to its next home at every look. Asking again helps.
+    #[error("instance {uuid} changes its home right now; ask again")]
+    Moving {
+        /// The instance.
+        uuid: InstanceUuid,
     },
     /// The quota of its project does not allow it, or the API database failed.
     #[error(transparent)]
@@ -102,7 +108,7 @@ impl Orchestrator {
                 return Ok(accepted);
             }
         }
-        Err(RetryError::NotBuried { uuid, reason: "it changes its home right now" })
+        Err(RetryError::Moving { uuid })
     }
 
     async fn check_buried(

@@ -76,7 +76,8 @@ impl Router {
     ///
     /// # Errors
     /// [`ReadError::MarkerNotFound`], [`ReadError::CellUnavailable`] where the marker is in a cell
-    /// that does not answer, or the API database's. Another cell that does not answer is no error:
+    /// that does not answer, [`ReadError::Moving`] where an instance that was retried meanwhile moves
+    /// at every look, or the API database's. Another cell that does not answer is no error:
     /// the page names it.
     pub async fn list(&self, ctx: &RequestContext, query: &ListQuery) -> Result<Page, ReadError> {
         let deadline = Deadline::after(ctx.timeout);

@@ -148,6 +148,26 @@ async fn a_delete_of_a_buried_instance_takes_two_commits(
 
 #[rstest]
 #[tokio::test]
+async fn a_retry_takes_one_commit(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = warm_plane(engine).await else { return };
+    // The first of a plane makes the counter, and the first of an instance its history.
+    let uuid = buried(&test).await;
+    for history in [1, 0] {
+        let another = buried(&test).await;
+        test.plane.retry(&user(), another).await.unwrap();
+        test.plane.settle().await.unwrap();
+        let (retry, accepted) = cost(&test.plane, test.plane.retry(&user(), uuid)).await;
+        accepted.unwrap();
+        let api = 14 + history;
+        assert_eq!(retry, Cost { api, cell0: 11, cells: 0, commits: 1, asked: 2 });
+        test.plane.settle().await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_list_asks_each_cell_once_for_its_rows_and_once_for_what_belongs_to_them(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {

@@ -122,7 +122,7 @@ async fn workers_of_two_planes_share_the_work_and_decide_each_instance_once(
     for workers in &workers {
         workers.shutdown().await.unwrap();
     }
-    // Each in one home, as many as fit, and every epoch was decided at most once.
+    // Each in one home, and as many in the cell as fit.
     assert_eq!(count(&test.cells[0].1, "instances"), 30);
     assert_eq!(count(&test.cell0, "instances"), 10);
     assert_eq!(count(&test.api, "boot_states WHERE owner IS NOT NULL"), 0);

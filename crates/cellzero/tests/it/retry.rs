@@ -135,6 +135,27 @@ async fn a_delete_between_retry_and_schedule_leaves_nothing(
     test.check_at_rest();
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_retried_instance_is_not_bound_by_the_verdict_of_its_group(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, FULL).await else { return };
+    let ctx = user();
+    // One of three would fit, which is too few, so all are buried.
+    let all = test.boot(&ctx, request("web", "1").count(3).build().unwrap()).await;
+    assert_eq!(count(&test.cell0, "instances"), 3);
+    for (uuid, in_cells) in [(all[1], 1), (all[2], 0)] {
+        test.plane.retry(&ctx, uuid).await.unwrap();
+        assert_eq!(test.plane.settle().await.unwrap().in_cells, in_cells);
+    }
+    let shown = test.plane.show(&ctx, all[1]).await.unwrap();
+    assert_eq!((shown.home, shown.status()), (Home::Cell(test.cell(0)), "ACTIVE"));
+    let full = test.plane.show(&ctx, all[2]).await.unwrap().fault.unwrap();
+    assert!(full.message.contains("Of 1 host 1"), "{}", full.message);
+    test.check_at_rest();
+}
+
 /// Lists while instances are retried and buried again, all the time: none is ever missing.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
