@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench`, `cargo xtask model`.
 //!
 //! Each command is a module of its own with its arguments and a `run`.
 
 mod bench;
 mod install;
+mod model;
 mod test;
 
 use std::process::ExitCode;
@@ -29,11 +30,17 @@ enum Command {
     /// Prints a table and writes it as Markdown to target/bench.md; fails where an operation takes
     /// more statements or commits than its target.
     Bench(bench::Arguments),
+    /// Explore the model of the boot protocol, then without each of its guards
+    ///
+    /// Prints states, depth and time; fails where an invariant breaks, or where a guard can be
+    /// removed and none does.
+    Model(model::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
     }
 }

@@ -1,0 +1,79 @@
+//! Every step that a process can take, and every fault.
+
+use crate::state::{Cell, INSTANCES_MAX};
+
+/// How a commit ends, for the one who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// Acknowledged.
+    Done,
+    /// Applied, and the acknowledgement was lost.
+    Unacknowledged,
+    /// Not applied, and nobody knows.
+    Lost,
+}
+
+/// A step. Instances, cells and orchestrators are numbers; cell 0 is cell0.
+///
+/// A lost acknowledgement has its own outcome where the one who sent the commit goes on: write and
+/// decide. Elsewhere it is the step, or none, followed by a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the numbers that the first line names")]
+pub enum Action {
+    /// 1: a group is accepted, and its acceptor takes the first lease.
+    Accept { orchestrator: usize },
+    /// 2: what waits of a group is taken in a new epoch, `first` and whoever belongs to it.
+    Lease { orchestrator: usize, first: usize },
+    /// 3: claims, intents and the group's verdict. What is proposed may be buried all the same.
+    Place { orchestrator: usize, targets: [Option<Cell>; INSTANCES_MAX] },
+    /// 4: an instance is written into its target.
+    Write { orchestrator: usize, instance: usize, commit: Commit },
+    /// After an unknown commit: what stands in the cell is read.
+    ReadWritten { orchestrator: usize, instance: usize },
+    /// 5: the decision.
+    Decide { orchestrator: usize, instance: usize, commit: Commit },
+    /// After a decision without a known effect: the API database is read.
+    ReadDecided { orchestrator: usize, instance: usize },
+    /// Rows of a contrary decision are taken back.
+    Undo { orchestrator: usize, instance: usize },
+    /// 6: an intent that is due is read.
+    ReadIntent { orchestrator: usize, instance: usize, intent: u8 },
+    /// 6: its cell is swept, or a delete is ended there.
+    SweepCell { orchestrator: usize, instance: usize, commit: Commit },
+    /// 6: the intent is forgotten.
+    ForgetIntent { orchestrator: usize, instance: usize },
+    /// An orchestrator forgets all that it holds.
+    Crash { orchestrator: usize },
+    /// 7: a build is read from the outbox of a cell.
+    ReadBuild { instance: usize, cell: Cell },
+    /// 7: the mapping is asked whether it may be sent.
+    ConfirmBuild,
+    /// 7: it reaches the receiver.
+    DeliverBuild,
+    /// A destroy is read from the outbox of a cell.
+    ReadDestroy { instance: usize, cell: Cell },
+    /// It reaches the receiver.
+    DeliverDestroy,
+    /// The destroy is acknowledged: the claim is freed.
+    FreeClaim,
+    /// What was delivered is deleted from the outbox.
+    ForgetEffect,
+    /// The dispatcher forgets what it holds.
+    CrashDispatcher,
+    /// A user's delete reads the mapping.
+    ReadForDelete { instance: usize },
+    /// A user's delete is decided; rows of a cell follow by its intent.
+    Delete,
+    /// A user's delete ends before anything was decided.
+    CrashDelete,
+    /// A buried instance becomes a build request again.
+    Retry { instance: usize },
+    /// A show of instance 0 begins.
+    Show,
+    /// A list begins by reading the counter of retries.
+    List,
+    /// The list asks this cell.
+    ListCell { cell: Cell },
+    /// The read takes its next step.
+    Read,
+}

@@ -1,0 +1,159 @@
+//! Rest: what a run without faults makes of any state.
+//!
+//! From each state that is reached, all processes crash and one orchestrator and one dispatcher
+//! work alone, in one fixed order, as `recover` does. They must come to an end within a bound, and
+//! what is at rest then must hold the invariants. So "it settles once faults stop" is checked from
+//! every state, and not only on some fair path.
+
+use crate::action::{Action, Commit};
+use crate::protocol::Protocol;
+use crate::state::{CELL0, Cell, Courier, Deleter, INSTANCES_MAX, Reader, Row, State, Work};
+
+/// More steps than any recovery within the bounds takes.
+const STEPS_MAX: u32 = 120;
+
+/// What is wrong at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unrest {
+    /// Recovery does not come to an end, or leaves work undone.
+    Unsettled,
+    /// An accepted, undeleted instance has no home, or waits still.
+    Lost,
+    /// Rows stand in a cell that the mapping does not name, or a deleted instance has a live row.
+    Orphan,
+    /// Claims are not those of the instances in live cells.
+    Claims,
+    /// What runs on hosts is not what was decided.
+    Dispatch,
+}
+
+impl Protocol {
+    /// What is wrong once recovery has run from this state, if anything is.
+    pub(crate) fn unrest(&self, state: &State) -> Option<Unrest> {
+        let mut state = state.clone();
+        state.orchestrators = Default::default();
+        state.courier = Courier::Idle;
+        state.deleter = Deleter::Idle;
+        state.reader = Reader::Idle;
+        for _ in 0..STEPS_MAX {
+            let Some(action) = self.recover(&state) else { return self.wrong_at_rest(&state) };
+            // Not sorted: orchestrator 0 does all the work.
+            if !self.apply(&mut state, action) {
+                return Some(Unrest::Unsettled);
+            }
+        }
+        Some(Unrest::Unsettled)
+    }
+
+    /// The next step of recovery; none at rest.
+    fn recover(&self, state: &State) -> Option<Action> {
+        self.carry_on(state)
+            .or_else(|| self.sweep_next(state))
+            .or_else(|| Self::dispatch_next(state))
+            .or_else(|| {
+                let first = (0..INSTANCES_MAX).find(|i| state.instances[*i].request)?;
+                (Self::may_lease(state, 0, first) && self.has_epochs_left(state, first))
+                    .then_some(Action::Lease { orchestrator: 0, first })
+            })
+    }
+
+    fn has_epochs_left(&self, state: &State, i: usize) -> bool {
+        usize::from(state.instances[i].epoch) + 1 < crate::state::EPOCHS
+    }
+
+    fn carry_on(&self, state: &State) -> Option<Action> {
+        let (orchestrator, commit) = (0, Commit::Done);
+        let work = &state.orchestrators[orchestrator];
+        if work.iter().any(|work| matches!(work, Work::Leased(_))) {
+            return Some(Action::Place { orchestrator, targets: self.what_fits(state) });
+        }
+        let instance = work.iter().position(|work| *work != Work::Idle)?;
+        Some(match work[instance] {
+            Work::Placed(..) => Action::Write { orchestrator, instance, commit },
+            Work::Written(..) => Action::Decide { orchestrator, instance, commit },
+            Work::DecisionUnknown(..) => Action::ReadDecided { orchestrator, instance },
+            Work::Undo(..) => Action::Undo { orchestrator, instance },
+            Work::Sweep { .. } => Action::SweepCell { orchestrator, instance, commit },
+            Work::Swept(_) => Action::ForgetIntent { orchestrator, instance },
+            Work::Idle | Work::Leased(_) | Work::WriteUnknown(..) => {
+                Action::ReadWritten { orchestrator, instance }
+            }
+        })
+    }
+
+    /// A proposal that uses every free slot.
+    fn what_fits(&self, state: &State) -> [Option<Cell>; INSTANCES_MAX] {
+        let mut claims: Vec<usize> =
+            (0..self.bounds.cells()).map(|cell| state.claims(cell as Cell)).collect();
+        let mut targets = [None; INSTANCES_MAX];
+        for i in 0..INSTANCES_MAX {
+            if !matches!(state.orchestrators[0][i], Work::Leased(_)) {
+                continue;
+            }
+            if let Some(own) = state.instances[i].claim {
+                claims[usize::from(own)] -= 1;
+            }
+            let free = (1..self.bounds.cells()).find(|cell| claims[*cell] < self.bounds.slots);
+            if let Some(cell) = free {
+                claims[cell] += 1;
+            }
+            targets[i] = Some(free.map_or(CELL0, |cell| cell as Cell));
+        }
+        targets
+    }
+
+    fn sweep_next(&self, state: &State) -> Option<Action> {
+        state.instances.iter().enumerate().find_map(|(instance, it)| {
+            let (intent, _) = it.due_intents().next()?;
+            Some(Action::ReadIntent { orchestrator: 0, instance, intent })
+        })
+    }
+
+    fn dispatch_next(state: &State) -> Option<Action> {
+        match state.courier {
+            Courier::Idle => {}
+            Courier::BuildRead(..) => return Some(Action::ConfirmBuild),
+            Courier::Confirmed(..) => return Some(Action::DeliverBuild),
+            Courier::DestroyRead(..) => return Some(Action::DeliverDestroy),
+            Courier::Destroyed(..) => return Some(Action::FreeClaim),
+            Courier::Built(..) | Courier::Freed(..) => return Some(Action::ForgetEffect),
+        }
+        state.instances.iter().enumerate().find_map(|(instance, it)| {
+            it.cells.iter().enumerate().find_map(|(cell, rows)| {
+                let cell = cell as Cell;
+                // A build that nobody decided is not to be sent; orphans are judged as rows.
+                if rows.build > 0 && it.mapping == Some(cell) && it.decided == rows.build {
+                    Some(Action::ReadBuild { instance, cell })
+                } else if rows.destroy > 0 {
+                    Some(Action::ReadDestroy { instance, cell })
+                } else {
+                    None
+                }
+            })
+        })
+    }
+
+    fn wrong_at_rest(&self, state: &State) -> Option<Unrest> {
+        for instance in &state.instances[..self.bounds.instances] {
+            let home = instance.mapping.filter(|_| !instance.queued);
+            if state.accepted && !instance.queued && !(instance.is_home() && home.is_some()) {
+                return Some(Unrest::Lost);
+            }
+            for (cell, rows) in instance.cells.iter().enumerate() {
+                let named = instance.mapping == Some(cell as Cell);
+                if (rows.row != Row::Absent && !named) || (rows.row == Row::Live && instance.queued)
+                {
+                    return Some(Unrest::Orphan);
+                }
+            }
+            let live = home.filter(|cell| *cell != CELL0);
+            if instance.claim != live {
+                return Some(Unrest::Claims);
+            }
+            if instance.receiver.runs != live {
+                return Some(Unrest::Dispatch);
+            }
+        }
+        None
+    }
+}

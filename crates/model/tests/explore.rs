@@ -1,0 +1,44 @@
+//! What an ordinary test run can afford of the model, explored to its end.
+
+use cellzero_model::run::{PARTS, WALK, counterexample, explore, walk};
+use cellzero_model::{Bounds, Guards};
+
+/// One epoch less than the full parts, which `cargo xtask model` explores.
+#[test]
+fn no_step_of_the_protocol_breaks_an_invariant() {
+    for part in PARTS {
+        let bounds = Bounds { epoch_max: part.bounds.epoch_max - 1, ..part.bounds };
+        let report = explore(bounds, Guards::ALL, 1);
+        let (states, depth, time) = (report.states, report.depth, report.time);
+        println!("{}: {states} states, depth {depth}, {time:?}", part.name);
+        assert!(report.violation.is_none(), "{}: {:#?}", part.name, report.violation);
+    }
+}
+
+#[test]
+fn random_walks_beyond_the_bounds_break_no_invariant() {
+    for seed in 1..=3 {
+        let report = walk(WALK.bounds, Guards::ALL, seed, 100_000);
+        assert!(report.violation.is_none(), "seed {seed}: {:#?}", report.violation);
+    }
+}
+
+#[test]
+fn every_guard_is_needed_but_the_implied_one() {
+    for (name, guards) in Guards::each_removed().filter(|(name, _)| *name != Guards::IMPLIED) {
+        let found = counterexample(guards, 1);
+        let Some((part, violation)) = found else { panic!("nothing breaks without {name}") };
+        let (property, trace) = (violation.property, violation.trace);
+        println!("without {name}: {property} in {} steps ({})", trace.len(), part.name);
+        trace.iter().for_each(|action| println!("    {action:?}"));
+    }
+}
+
+#[test]
+fn the_null_check_of_the_mapping_is_implied_by_the_others() {
+    let guards = Guards { null_check: false, ..Guards::ALL };
+    for part in PARTS.iter().filter(|part| part.bounds.instances == 1) {
+        let bounds = Bounds { epoch_max: part.bounds.epoch_max - 1, ..part.bounds };
+        assert!(explore(bounds, guards, 1).violation.is_none(), "{}", part.name);
+    }
+}
