@@ -86,7 +86,7 @@ impl Protocol {
         let mut claims: Vec<usize> =
             (0..self.bounds.cells()).map(|cell| state.claims(cell as Cell)).collect();
         let mut targets = [None; INSTANCES_MAX];
-        for i in 0..INSTANCES_MAX {
+        for (i, target) in targets.iter_mut().enumerate() {
             if !matches!(state.orchestrators[0][i], Work::Leased(_)) {
                 continue;
             }
@@ -97,7 +97,7 @@ impl Protocol {
             if let Some(cell) = free {
                 claims[cell] += 1;
             }
-            targets[i] = Some(free.map_or(CELL0, |cell| cell as Cell));
+            *target = Some(free.map_or(CELL0, |cell| cell as Cell));
         }
         targets
     }
