@@ -13,6 +13,7 @@ pub mod boot_intent;
 pub mod boot_state;
 pub mod build_request;
 pub mod cell_mapping;
+pub mod census;
 pub mod claim;
 pub mod client_token;
 pub mod flavor;

@@ -56,10 +56,11 @@ pub use cellzero_database::{
     Options, Schema, UrlError, create_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, BootError, BuildOperation, CreateCellError, DeleteError,
-    DestroyOperation, Dispatch, DispatchError, Dispatched, HostError, InProcessDispatch, NewCell,
-    OrchestratorOptions, RebootOperation, ReleaseOperation, ReportError, RetryError, SettleError,
-    Settled, SystemUuids, UuidSource,
+    Accepted, Action, ActionError, BootError, BuildOperation, Class, CreateCellError, DeleteError,
+    DestroyOperation, Dispatch, DispatchError, Dispatched, Dump, Finding, FsckError, FsckOptions,
+    FsckReport, HostError, InProcessDispatch, NewCell, OrchestratorOptions, Plan, RebootOperation,
+    ReleaseOperation, Repair, ReportError, RetryError, SettleError, Settled, SystemUuids,
+    UuidSource,
 };
 pub use cellzero_router::{CellError, Page, ReadError};
 pub use cellzero_scheduler::{

@@ -7,7 +7,8 @@ use std::time::Duration;
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, BootError, DeleteError, Orchestrator, RetryError, SettleError, Settled,
+    Accepted, ActionError, BootError, DeleteError, FsckError, FsckOptions, FsckReport,
+    Orchestrator, Repair, RetryError, SettleError, Settled, fsck,
 };
 use cellzero_router::{Page, ReadError, Router};
 use cellzero_types::{
@@ -284,6 +285,26 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<(), Write<ActionError>> {
         self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// Checks that the plane is what the boot protocol promises, and with [`Repair::Yes`] repairs
+    /// what is not. It runs beside everything else, holds a bounded part of the plane, and can be
+    /// repeated at any time; `docs/fsck.md` has a row for each class of violation. Without repair it
+    /// works on a plane that is open read-only too, also on one that Nova made.
+    ///
+    /// # Errors
+    /// [`ReadOnlyPlane`] for a repair of a plane that is open read-only, or [`FsckError`] where the
+    /// API database fails. A cell that does not answer is named in the report.
+    pub async fn fsck(
+        &self,
+        options: impl Into<FsckOptions>,
+    ) -> Result<FsckReport, Write<FsckError>> {
+        let options = options.into();
+        let checked = match options.repair {
+            Repair::No => fsck::check(&self.0.router, &options).await,
+            Repair::Yes => self.orchestrator()?.fsck(&options).await,
+        };
+        checked.map_err(Write::Failed)
     }
 
     /// What was counted since the plane was opened: statements, commits and repeats by database,

@@ -14,6 +14,8 @@
 //! | 6 sweep | [`sweep`] | cells, API | erases what other intents left, finishes deletes |
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
+//! [`fsck`] checks what these steps promise, and repairs it.
+//!
 //! This is the only crate that writes to two databases in one operation.
 
 pub mod accept;
@@ -22,6 +24,7 @@ pub mod create;
 pub mod decide;
 pub mod delete;
 pub mod dispatch;
+pub mod fsck;
 pub mod place;
 pub mod report;
 pub mod retry;
@@ -36,6 +39,7 @@ pub use dispatch::{
     BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
     RebootOperation, ReleaseOperation,
 };
+pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
 pub use report::{HostError, ReportError};
 pub use retry::RetryError;
 pub use settle::{SettleError, Settled};

@@ -103,6 +103,21 @@ impl CellHandle {
         self.plane.is_none()
     }
 
+    /// Checks again that its database is this cell of this plane; nothing on a plane that Nova
+    /// made, whose databases do not say who they are.
+    ///
+    /// # Errors
+    /// Those of [`cellzero_database::Database::check`].
+    pub async fn check_identity(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        match self.plane {
+            Some(plane) => {
+                let expected = Expected { plane: plane.0, cell: Some(self.mapping.uuid.0) };
+                self.database.check(deadline, expected).await
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Runs one operation on the cell's database.
     ///
     /// # Errors
@@ -146,6 +161,11 @@ impl Cells {
     /// The cells that this API database maps.
     pub fn new(api: ApiDatabase, options: CellsOptions) -> Cells {
         Cells { api, options: Arc::new(options), known: Arc::default() }
+    }
+
+    /// The plane that every cell must belong to; none for a plane that Nova made.
+    pub fn plane(&self) -> Option<PlaneUuid> {
+        self.options.plane
     }
 
     /// Whether Nova made the plane: its databases do not say who they are.

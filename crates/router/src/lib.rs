@@ -31,6 +31,11 @@ impl Router {
         Router { api, cells }
     }
 
+    /// The API database.
+    pub fn api(&self) -> &ApiDatabase {
+        &self.api
+    }
+
     /// How it reaches cells.
     pub fn cells(&self) -> &Cells {
         &self.cells

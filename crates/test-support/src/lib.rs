@@ -18,7 +18,7 @@ mod sql;
 
 pub use database::{TestDatabase, create_database};
 pub use engine::Engine;
-pub use nova::{NovaPlane, nova_plane};
+pub use nova::{NovaPlane, damaged_nova_plane, nova_plane};
 pub use server::{Durability, PrivateServer, Server, ServerOptions, private, shared};
 pub use silent::{SilentListener, silent_listener};
 pub use sql::Row;

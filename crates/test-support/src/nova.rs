@@ -50,12 +50,24 @@ impl NovaPlane {
 pub fn nova_plane(engine: Engine) -> Option<NovaPlane> {
     engine::report_left_out();
     let plane = match engine {
-        Engine::Sqlite => copy_files(),
+        Engine::Sqlite => copy_files("sqlite", "expected.json"),
         Engine::Postgres | Engine::MariaDb => restore_dumps(server::shared(engine)?),
     };
     match plane {
         Ok(plane) => Some(plane),
         Err(error) => panic!("no Nova-made plane on {} for a test: {error:#}", engine.name()),
+    }
+}
+
+/// A private copy of the Nova-made plane with planted anomalies, on SQLite. What is `expected` is
+/// the list of the anomalies.
+///
+/// # Panics
+/// When it cannot be copied, as a green run would hide that.
+pub fn damaged_nova_plane() -> NovaPlane {
+    match copy_files("damaged", "damaged/damaged.json") {
+        Ok(plane) => plane,
+        Err(error) => panic!("no damaged Nova-made plane for a test: {error:#}"),
     }
 }
 
@@ -69,12 +81,12 @@ fn expected(path: &str) -> anyhow::Result<serde_json::Value> {
 }
 
 /// The files' own names stay, as their cell mappings hold paths beside the API database.
-fn copy_files() -> anyhow::Result<NovaPlane> {
+fn copy_files(from: &str, answers: &str) -> anyhow::Result<NovaPlane> {
     let folder = new_folder()?;
     let mut databases = Vec::new();
     for name in DATABASES {
         let file = format!("{name}.db");
-        let bytes = std::fs::read(fixture(&format!("sqlite/{file}")))
+        let bytes = std::fs::read(fixture(&format!("{from}/{file}")))
             .with_context(|| format!("cannot read {file}"))?;
         // Not `fs::copy`: a fixture's permissions, perhaps read-only, do not belong on the copy.
         std::fs::write(folder.path().join(&file), bytes)
@@ -84,7 +96,7 @@ fn copy_files() -> anyhow::Result<NovaPlane> {
     Ok(NovaPlane {
         api_url: databases[0].url().to_owned(),
         base_url: databases[1].url().to_owned(),
-        expected: expected("expected.json")?,
+        expected: expected(answers)?,
         databases,
     })
 }

@@ -6,6 +6,7 @@ mod cell0_down;
 mod concurrency;
 mod cost;
 mod delete;
+mod fsck;
 mod hung_server;
 mod identity;
 mod lifetime;
