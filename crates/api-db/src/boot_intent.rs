@@ -127,3 +127,21 @@ pub fn to_sweep(
         })
         .collect()
 }
+
+/// Forgets the intents of an instance that name this cell, since it is its home now. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn forget_cell(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+    cell: CellUuid,
+) -> Result<(), DatabaseError> {
+    diesel::delete(
+        boot_intents::table
+            .filter(boot_intents::instance_uuid.eq(uuid.text()))
+            .filter(boot_intents::cell_uuid.eq(cell.text())),
+    )
+    .execute(conn.sql())?;
+    Ok(())
+}

@@ -490,3 +490,37 @@ pub fn raise_epoch(
         .execute(conn.sql())?;
     Ok(epoch)
 }
+
+/// Sets the epochs of an instance, and lets nobody lease it any more: a repair. Where there is no
+/// boot state, one is made, in a group of its own. One statement, two for a new one.
+///
+/// # Errors
+/// The database's.
+pub fn adopt(
+    conn: &mut ApiConnection,
+    (instance_uuid, group): (InstanceUuid, GroupUuid),
+    (epoch, decided_epoch): (i64, Option<i64>),
+    (vcpus, memory_mb): (i32, i32),
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let set = |conn: &mut ApiConnection| {
+        diesel::update(boot_states::table.find(instance_uuid.text()))
+            .set((
+                boot_states::epoch.eq(epoch),
+                boot_states::decided_epoch.eq(decided_epoch),
+                boot_states::owner.eq(None::<String>),
+                boot_states::lease_until.eq(None::<NaiveDateTime>),
+                boot_states::updated_at.eq(now),
+            ))
+            .execute(conn.sql())
+    };
+    if set(conn)? == 0 {
+        let (group_index, group_min) = (0, 1);
+        let lease = (String::new(), now);
+        let new =
+            NewBootState { instance_uuid, group, group_index, group_min, lease, vcpus, memory_mb };
+        insert(conn, &[new], now)?;
+        set(conn)?;
+    }
+    Ok(())
+}

@@ -180,3 +180,42 @@ pub fn count_by_host(
     }
     Ok(counts)
 }
+
+/// Makes an instance's claim this one, whether or not its host has so much left, and counts the
+/// claims of the hosts again: a repair. None frees it. To be called in a transaction.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn replace(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+    claim: Option<&Claim>,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let before = of_instances(conn, &[uuid])?.remove(&uuid);
+    // Sorted, so that hosts are locked in the order in which claimers lock them.
+    let mut hosts: Vec<&str> =
+        before.iter().chain(claim).map(|claim| claim.host.as_str()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    for host in &hosts {
+        host_capacity::lock(conn, host)?;
+    }
+    diesel::delete(claims::table.find(uuid.text())).execute(conn.sql())?;
+    if let Some(claim) = claim {
+        let row = NewRow {
+            instance_uuid: uuid.text(),
+            epoch: claim.epoch,
+            host: &claim.host,
+            vcpus: column_number(claim.resources.vcpus),
+            memory_mb: column_number(claim.resources.memory_mb),
+            disk_gb: column_number(claim.resources.disk_gb),
+            created_at: now,
+        };
+        insert(conn, &[row])?;
+    }
+    for host in hosts {
+        host_capacity::count_claims(conn, host, now)?;
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, load_locked};
 use cellzero_types::{CellUuid, ComputeNode, Resources};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -232,5 +232,62 @@ pub(crate) fn give_back(
             host_capacity::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
+    Ok(())
+}
+
+/// Locks a host to the end of the transaction: nobody claims on it meanwhile. One statement.
+///
+/// # Errors
+/// The database's.
+pub(crate) fn lock(conn: &mut ApiConnection, host: &str) -> Result<(), DatabaseError> {
+    let _: Vec<String> = load_locked!(
+        conn,
+        host_capacity::table.filter(host_capacity::host.eq(host)).select(host_capacity::host)
+    )?;
+    Ok(())
+}
+
+/// Counts again what is claimed of a host: a repair. To be called in a transaction. Three
+/// statements.
+///
+/// # Errors
+/// The database's.
+pub fn count_claims(
+    conn: &mut ApiConnection,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    use crate::schema::claims;
+    use diesel::dsl::sum;
+    lock(conn, host)?;
+    let (vcpus, memory_mb, disk_gb): (Option<i64>, Option<i64>, Option<i64>) = claims::table
+        .filter(claims::host.eq(host))
+        .select((sum(claims::vcpus), sum(claims::memory_mb), sum(claims::disk_gb)))
+        .first(conn.sql())?;
+    diesel::update(host_capacity::table.find(host))
+        .set((
+            host_capacity::vcpus_used.eq(column_number(vcpus.unwrap_or(0))),
+            host_capacity::memory_mb_used.eq(column_number(memory_mb.unwrap_or(0))),
+            host_capacity::disk_gb_used.eq(column_number(disk_gb.unwrap_or(0))),
+            host_capacity::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
+/// Forgets a host that is said to be in cell0, where nobody claims it: a repair. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn forget_in_cell0(conn: &mut ApiConnection, host: &str) -> Result<(), DatabaseError> {
+    use crate::schema::claims;
+    let claimed = claims::table.filter(claims::host.eq(host_capacity::host));
+    diesel::delete(
+        host_capacity::table
+            .filter(host_capacity::host.eq(host))
+            .filter(host_capacity::cell_uuid.eq(CellUuid::CELL0.text()))
+            .filter(diesel::dsl::not(diesel::dsl::exists(claimed))),
+    )
+    .execute(conn.sql())?;
     Ok(())
 }

@@ -211,3 +211,28 @@ pub fn unbury(
         .execute(conn.sql())?;
     Ok(changed == 1)
 }
+
+/// Makes the mapping of an instance name this cell, or none: a repair. Where there is no mapping,
+/// one is made. One statement, two for a new one.
+///
+/// # Errors
+/// The database's.
+pub fn adopt(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+    cell_id: Option<i32>,
+    owner: (&str, &str),
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let set = |conn: &mut ApiConnection| {
+        let row = instance_mappings::table.filter(instance_mappings::instance_uuid.eq(uuid.text()));
+        diesel::update(row)
+            .set((instance_mappings::cell_id.eq(cell_id), instance_mappings::updated_at.eq(now)))
+            .execute(conn.sql())
+    };
+    if set(conn)? == 0 {
+        insert(conn, &[uuid], owner, now)?;
+        set(conn)?;
+    }
+    Ok(())
+}

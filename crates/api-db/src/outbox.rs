@@ -103,3 +103,14 @@ pub fn put_off(
         .execute(conn.sql())?;
     Ok(())
 }
+
+/// Lets what has waited since before `since` be sent at once, whatever was put off. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn hurry(conn: &mut ApiConnection, since: NaiveDateTime) -> Result<(), DatabaseError> {
+    diesel::update(outbox::table.filter(outbox::created_at.lt(since)))
+        .set(outbox::not_before.eq(None::<NaiveDateTime>))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -175,3 +175,15 @@ pub fn of_instances(
     }
     Ok(specs)
 }
+
+/// Deletes these request specs. One statement for each five hundred.
+///
+/// # Errors
+/// The database's.
+pub fn delete(conn: &mut ApiConnection, uuids: &[InstanceUuid]) -> Result<(), DatabaseError> {
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        diesel::delete(request_specs::table.filter(request_specs::instance_uuid.eq_any(chunk)))
+            .execute(conn.sql())?;
+    }
+    Ok(())
+}

@@ -96,3 +96,24 @@ pub fn hosts(conn: &mut CellConnection) -> Result<Vec<String>, DatabaseError> {
         .load(conn.sql())?;
     Ok(hosts.into_iter().flatten().collect())
 }
+
+/// Deletes the compute nodes of a host softly: a repair. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn delete(
+    conn: &mut CellConnection,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let live = compute_nodes::table
+        .filter(compute_nodes::host.eq(host))
+        .filter(compute_nodes::deleted.eq(0));
+    diesel::update(live)
+        .set((
+            compute_nodes::deleted.eq(compute_nodes::id.nullable()),
+            compute_nodes::deleted_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -429,3 +429,44 @@ pub fn change_task(
 pub fn count(conn: &mut CellConnection) -> Result<i64, DatabaseError> {
     Ok(instances::table.filter(instances::deleted.eq(0)).count().get_result(conn.sql())?)
 }
+
+/// Writes the state of a buried instance: ERROR, no task, no host. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn mark_buried(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let live =
+        instances::table.filter(instances::uuid.eq(uuid.text())).filter(instances::deleted.eq(0));
+    diesel::update(live)
+        .set((
+            instances::vm_state.eq(VmState::Error.as_str()),
+            instances::task_state.eq(None::<String>),
+            instances::host.eq(None::<String>),
+            instances::node.eq(None::<String>),
+            instances::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
+/// Corrects the host of a live instance: a repair. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn correct_host(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let live =
+        instances::table.filter(instances::uuid.eq(uuid.text())).filter(instances::deleted.eq(0));
+    diesel::update(live)
+        .set((instances::host.eq(host), instances::updated_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -90,3 +90,22 @@ pub fn set_disabled(
         .execute(conn.sql())?;
     Ok(updated == 1)
 }
+
+/// Deletes the compute service of a host softly: a repair. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn delete(
+    conn: &mut CellConnection,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let live = services::table
+        .filter(services::host.eq(host))
+        .filter(services::binary.eq(COMPUTE_BINARY))
+        .filter(services::deleted.eq(0));
+    diesel::update(live)
+        .set((services::deleted.eq(services::id.nullable()), services::deleted_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(())
+}

@@ -611,3 +611,63 @@ pub fn written_epochs(
     }
     Ok(epochs)
 }
+
+/// Writes the rows beside an instance's own where they are missing or deleted: a repair. To be
+/// called in a transaction. Two statements, four where both are missing.
+///
+/// # Errors
+/// The database's.
+pub fn complete(
+    conn: &mut CellConnection,
+    instance: &Instance,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    use schema::{instance_extra, instance_info_caches};
+    let uuid = instance.uuid.text();
+    macro_rules! restore {
+        ($table:ident) => {
+            diesel::update($table::table.filter($table::instance_uuid.eq(&uuid)))
+                .set(($table::deleted.eq(0), $table::deleted_at.eq(None::<NaiveDateTime>)))
+                .execute(conn.sql())?
+        };
+    }
+    if restore!(instance_extra) == 0 {
+        let keypairs = keypairs(instance);
+        instance::insert_extra(conn, &[NewExtra::new(instance, &uuid, &keypairs, now)])?;
+    }
+    if restore!(instance_info_caches) == 0 {
+        let cache = NewInfoCache {
+            created_at: now,
+            network_info: instance.network_info.to_string(),
+            instance_uuid: &uuid,
+            deleted: 0,
+        };
+        instance::insert_info_caches(conn, &[cache])?;
+    }
+    Ok(())
+}
+
+/// Erases the rows of an instance that are nobody's, and raises the fence to `epoch`: a repair. Only
+/// while those of `written` stand behind the fence; says whether it did.
+///
+/// # Errors
+/// The database's.
+pub fn erase_unowned(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    epoch: i64,
+    written: Option<i64>,
+) -> Result<bool, DatabaseError> {
+    fence_transaction(conn, "erase_unowned", |conn, _| {
+        let now = conn.now();
+        let text = uuid.text();
+        match fence::lock(conn, std::slice::from_ref(&text))?.pop() {
+            Some(fence) if fence.written_epoch != written => return Ok(false),
+            Some(fence) => fence::raise(conn, &text, fence.fence.max(epoch), None, None, now)?,
+            None if written.is_some() => return Ok(false),
+            None => fence::insert(conn, &[(text.clone(), epoch, None, None)], now)?,
+        }
+        erase(conn, &[text])?;
+        Ok(true)
+    })
+}

@@ -1,6 +1,7 @@
 //! Fsck: each class is named where it is planted, and nothing is named where nothing is wrong.
 
 mod nova;
+mod planted;
 mod sound;
 
 use cellzero::*;

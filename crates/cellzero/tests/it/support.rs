@@ -68,6 +68,10 @@ impl TestPlane {
         cell
     }
 
+    pub(crate) fn is_mariadb(&self) -> bool {
+        self.engine == Engine::MariaDb
+    }
+
     pub(crate) fn cell(&self, index: usize) -> CellUuid {
         self.cells[index].0
     }

@@ -28,6 +28,8 @@ pub enum Class {
     BuildRequestWithoutMapping,
     /// A request spec has no mapping, no build request and no row.
     RequestSpecWithoutMapping,
+    /// A build request has no request spec, so that it cannot be placed.
+    BuildRequestWithoutSpec,
     /// The instance has no boot state, so that nobody can boot or delete it.
     NoBootState,
     /// The row is deleted, but the mapping is not queued for delete.

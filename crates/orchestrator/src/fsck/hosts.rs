@@ -214,7 +214,7 @@ impl Walk<'_> {
         }
         let mut left = None;
         if let Some(orchestrator) = self.orchestrator {
-            match orchestrator.send_overdue(cell).await {
+            match orchestrator.send_overdue(cell, self.terms.old_before).await {
                 Ok(()) => {
                     let handle = self.cells.iter().find(|handle| Some(handle.uuid()) == cell);
                     left = Some(match handle.cloned() {

@@ -230,6 +230,12 @@ impl Judge<'_> {
                 )),
             );
         }
+        if self.seen.api.request_spec.is_none() {
+            findings.push(
+                self.finding(Class::BuildRequestWithoutSpec, Plan::AdoptRequest)
+                    .detail("a build request that nobody can place"),
+            );
+        }
         if self.ours() && epoch.is_none() {
             findings.push(
                 self.finding(Class::NoBootState, Plan::AdoptRequest)

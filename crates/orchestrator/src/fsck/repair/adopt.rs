@@ -1,0 +1,141 @@
+//! Adopting: the mapping is made to name what stands.
+
+use cellzero_api_db::claim::{self, Claim};
+use cellzero_api_db::{
+    ApiConnection, boot_intent, boot_state, build_request, instance_mapping, request_spec,
+};
+use cellzero_cell_db::instance::WithDeleted;
+use cellzero_cell_db::whole;
+use cellzero_database::DatabaseError;
+use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid, Networks, RequestSpec};
+
+use super::super::judge::Sighting;
+use super::super::report::Dump;
+use super::{RepairError, dump_api, highest_epoch};
+use crate::Orchestrator;
+
+impl Orchestrator {
+    /// The live row of an instance, whole.
+    pub(super) async fn read_row(
+        &self,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+    ) -> Result<Instance, RepairError> {
+        let read = move |conn: &mut _| whole::read(conn, cell, &[uuid], WithDeleted::No);
+        let found = self.in_cell(cell, read).await?.pop();
+        found.ok_or(RepairError::Left("its row is gone"))
+    }
+
+    /// The row is the home. An older API database does not cost a live instance: whatever epoch it
+    /// is at, the epoch of the row counts as decided. Intents for this cell are forgotten first, so
+    /// that no sweep takes the row for a left-over.
+    pub(super) async fn adopt_row(
+        &self,
+        seen: &Sighting,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+    ) -> Result<Vec<Dump>, RepairError> {
+        let instance = self.read_row(uuid, cell).await?;
+        let cell_id = self.0.router.cells().get(cell, self.step_deadline()).await?.mapping().id;
+        let standing = seen.cells.iter().find(|(standing, _)| *standing == cell);
+        let written = standing.and_then(|(_, seen)| seen.fence).and_then(|(_, written)| written);
+        let epoch = highest_epoch(seen);
+        let group = GroupUuid(self.0.uuids.row());
+        let size = size_of(&instance);
+        self.mend(seen, uuid, move |conn, now| {
+            let mut dumped = dump_api(conn, "build_requests", uuid)?;
+            dumped.extend(dump_api(conn, "instance_mappings", uuid)?);
+            dumped.extend(dump_api(conn, "boot_states", uuid)?);
+            boot_state::adopt(conn, (uuid, group), (epoch, written.or(Some(epoch))), size, now)?;
+            boot_intent::forget_cell(conn, uuid, cell)?;
+            let owner = (instance.project_id.as_str(), instance.user_id.as_str());
+            instance_mapping::adopt(conn, uuid, Some(cell_id), owner, now)?;
+            build_request::delete(conn, &[uuid])?;
+            Ok(dumped)
+        })
+        .await
+    }
+
+    /// The build request is the home: what it needs to be booted is made from it.
+    pub(super) async fn adopt_request(
+        &self,
+        seen: &Sighting,
+        uuid: InstanceUuid,
+    ) -> Result<Vec<Dump>, RepairError> {
+        let group = GroupUuid(self.0.uuids.row());
+        let request_id = self.0.uuids.row().to_string();
+        let (api, epoch) = (seen.api.clone(), highest_epoch(seen));
+        self.mend(seen, uuid, move |conn, now| {
+            let Some(instance) = build_request::find(conn, uuid)? else { return Ok(Vec::new()) };
+            if api.boot_state.is_none() {
+                let size = size_of(&instance);
+                boot_state::adopt(conn, (uuid, group), (epoch, None), size, now)?;
+            }
+            if api.mapping.is_none() {
+                let owner = (instance.project_id.as_str(), instance.user_id.as_str());
+                instance_mapping::adopt(conn, uuid, None, owner, now)?;
+            }
+            if api.request_spec.is_none() {
+                let spec = spec_of(&instance, &request_id)?;
+                request_spec::insert(conn, &[spec], now)?;
+            }
+            Ok(Vec::new())
+        })
+        .await
+    }
+
+    /// The row says on which host the instance is.
+    pub(super) async fn claim_from_row(
+        &self,
+        seen: &Sighting,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+    ) -> Result<Vec<Dump>, RepairError> {
+        let instance = self.read_row(uuid, cell).await?;
+        let host = instance.host.clone().ok_or(RepairError::Left("its row has no host"))?;
+        let epoch = seen.api.boot_state.and_then(|(_, decided)| decided);
+        let epoch = epoch.unwrap_or(boot_state::FIRST_EPOCH);
+        self.mend(seen, uuid, move |conn: &mut ApiConnection, now| {
+            let dumped = dump_api(conn, "claims", uuid)?;
+            let spec = request_spec::of_instances(conn, &[uuid])?.pop();
+            let resources = spec
+                .map(|spec| spec.resources())
+                .or_else(|| instance.flavor.as_ref().map(|flavor| flavor.resources()))
+                .ok_or_else(|| DatabaseError::damaged("neither spec nor row says its size"))?;
+            let claim = Claim { instance_uuid: uuid, epoch, host: host.clone(), resources };
+            claim::replace(conn, uuid, Some(&claim), now)?;
+            Ok(dumped)
+        })
+        .await
+    }
+}
+
+fn size_of(instance: &Instance) -> (i32, i32) {
+    instance.flavor.as_ref().map_or((0, 0), |flavor| (flavor.vcpus, flavor.memory_mb))
+}
+
+/// What a build request says of its request spec; the networks are not kept there.
+fn spec_of(instance: &Instance, request_id: &str) -> Result<RequestSpec, DatabaseError> {
+    let flavor = instance.flavor.clone();
+    let flavor = flavor.ok_or_else(|| DatabaseError::damaged("a build request without flavor"))?;
+    let boots_from_volume = instance
+        .block_devices
+        .iter()
+        .any(|device| device.boot_index == Some(0) && device.destination_type == "volume");
+    Ok(RequestSpec {
+        instance_uuid: instance.uuid,
+        request_id: request_id.to_owned(),
+        project_id: instance.project_id.clone(),
+        user_id: instance.user_id.clone(),
+        flavor,
+        image: instance.image_ref.as_deref().and_then(|image| image.parse().ok()),
+        num_instances: 1,
+        availability_zone: instance.availability_zone.clone(),
+        force_host: None,
+        server_group: None,
+        scheduler_hints: Default::default(),
+        security_groups: instance.security_groups.clone(),
+        networks: Networks::default(),
+        is_boot_from_volume: boots_from_volume,
+    })
+}
