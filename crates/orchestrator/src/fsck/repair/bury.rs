@@ -76,7 +76,13 @@ impl Orchestrator {
         });
         let uuid = instance.uuid;
         let batch = WriteBatch {
-            instances: vec![NewInstance { instance, epoch, build: None, verdict: None }],
+            instances: vec![NewInstance {
+                instance,
+                epoch,
+                build: None,
+                verdict: None,
+                history: None,
+            }],
             request_id: self.0.uuids.row().to_string(),
             accepted_at,
             event: NewEvent {
