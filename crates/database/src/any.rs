@@ -40,10 +40,10 @@ pub enum AnyConnection {
 macro_rules! each {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
-            $crate::AnyConnection::Sqlite($c) => {
-                let $c = $c.inner();
-                $body
-            }
+            $crate::AnyConnection::Sqlite($c) => match $c.inner() {
+                Ok($c) => $body,
+                Err(error) => Err(error),
+            },
             $crate::AnyConnection::Postgres($c) => $body,
             $crate::AnyConnection::Mysql($c) => $body,
         }

@@ -28,6 +28,7 @@ mod database_url;
 mod deadline;
 mod dump;
 mod error;
+mod fault;
 mod identity;
 mod kept;
 mod migrate;

@@ -8,6 +8,7 @@
 use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
+use crate::fault;
 use crate::kept::{Dialect, KeptTexts};
 use crate::tally::{Tally, count};
 use diesel::connection::{
@@ -242,6 +243,11 @@ impl Health {
         }
     }
 
+    /// Breaks as if the network had, where a test wants that.
+    fn meet_fault(&mut self) -> QueryResult<()> {
+        fault::point().inspect_err(|error| self.learn(error))
+    }
+
     /// Polls one exchange with the server to its end or to the deadline, and learns from an error.
     fn drive<T>(
         &mut self,
@@ -320,6 +326,7 @@ impl<C: AsyncConnection<Backend: Dialect>> Connection for Net<C> {
         count(&tally.statements);
         let Driver { connection, runtime } = driver;
         let advised = texts.advise::<Self::Backend, _>(source);
+        health.meet_fault()?;
         health.drive(runtime, connection.execute_returning_count(advised))
     }
 
@@ -378,6 +385,7 @@ impl<C: AsyncConnection<Backend: Dialect>> LoadConnection for Net<C> {
         count(&tally.statements);
         let Driver { connection, runtime } = driver;
         let advised = texts.advise::<Self::Backend, _>(source);
+        health.meet_fault()?;
         let rows = health.drive(runtime, async move {
             let stream = connection.load(advised).await?;
             stream.map_ok(Ok).try_collect::<Vec<_>>().await

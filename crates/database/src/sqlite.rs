@@ -1,6 +1,7 @@
 //! Diesel's SQLite connection, with statements kept prepared by their text (see
 //! [`kept`](crate::kept)). It changes nothing else.
 
+use crate::fault;
 use crate::kept::KeptTexts;
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
@@ -26,8 +27,12 @@ impl KeptSqlite {
 
     /// The connection as Diesel knows it, which [`each!`](crate::each) hands out: multi-row inserts
     /// are written for that type alone.
-    pub fn inner(&mut self) -> &mut SqliteConnection {
-        &mut self.inner
+    ///
+    /// # Errors
+    /// None but those that a test makes it fail with.
+    pub fn inner(&mut self) -> QueryResult<&mut SqliteConnection> {
+        fault::point()?;
+        Ok(&mut self.inner)
     }
 }
 
@@ -52,6 +57,7 @@ impl Connection for KeptSqlite {
     where
         T: QueryFragment<Self::Backend> + QueryId,
     {
+        fault::point()?;
         let advised = self.texts.advise::<Sqlite, _>(source);
         self.inner.execute_returning_count(&advised)
     }
@@ -91,6 +97,7 @@ impl LoadConnection for KeptSqlite {
         T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
         Self::Backend: QueryMetadata<T::SqlType>,
     {
+        fault::point()?;
         let advised = self.texts.advise::<Sqlite, _>(source);
         LoadConnection::load(&mut self.inner, advised)
     }

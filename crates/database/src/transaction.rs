@@ -7,6 +7,7 @@
 use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
 use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind};
+use crate::fault;
 use crate::tally::count;
 use std::time::Duration;
 
@@ -154,11 +155,19 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         let message = "the deadline passed before the transaction could be committed";
         return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
     }
+    if let Err(error) = fault::point() {
+        conn.give_up();
+        roll_back(conn);
+        return Err(DatabaseError::because(ErrorKind::CommitUnknown, error));
+    }
     match conn.control("COMMIT") {
         Ok(()) => {
             conn.note_transaction(TransactionStep::Ended);
             count(&conn.tally.commits);
-            Ok(())
+            fault::point().map_err(|error| {
+                conn.give_up();
+                DatabaseError::because(ErrorKind::CommitUnknown, error)
+            })
         }
         Err(error) if conn.is_broken() => {
             conn.note_transaction(TransactionStep::Ended);

@@ -117,7 +117,7 @@ const MYSQL_INDEXES: &str = "\
 /// Reads the schema of the database behind a connection.
 pub(crate) fn read<K>(conn: &mut Connection<K>) -> Result<Schema, DatabaseError> {
     let (columns, indexes): (Vec<ColumnRow>, Vec<IndexRow>) = match conn.sql() {
-        AnyConnection::Sqlite(sqlite) => return read_sqlite(sqlite.inner()),
+        AnyConnection::Sqlite(sqlite) => return read_sqlite(sqlite.inner()?),
         AnyConnection::Postgres(net) => (
             diesel::sql_query(POSTGRES_COLUMNS).load(net)?,
             diesel::sql_query(POSTGRES_INDEXES).load(net)?,
