@@ -37,7 +37,7 @@ pub fn dump_rows<K>(
             diesel::sql_query(query).bind::<Text, _>(value).load(net)?
         }
         AnyConnection::Sqlite(kept) => {
-            let sqlite = kept.inner();
+            let sqlite = kept.inner()?;
             let columns: Vec<TextRow> =
                 diesel::sql_query(SQLITE_COLUMNS).bind::<Text, _>(table).load(sqlite)?;
             let query = object_query("json_object", '"', &columns, (table, key));
