@@ -92,25 +92,55 @@ pub fn forget_epoch(
     Ok(())
 }
 
+/// An intent that is to be swept, and how its instance stands at the same moment: a delete that
+/// comes between two reads would have its rows erased, or its destroy sent as if it were the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueIntent {
+    /// The intent.
+    pub intent: BootIntent,
+    /// The epoch that its instance has reached.
+    pub reached: i64,
+    /// The project and the user of the instance where this cell is its home and it is queued for
+    /// delete: then its rows are no left-over, and the delete is to be ended.
+    pub dying: Option<(String, Option<String>)>,
+}
+
 /// Intents of deleted instances, and those of an epoch that was decided otherwise: what a sweep
-/// still has to do. At most `limit`. One statement.
+/// still has to do, in the order of uuid and epoch. At most `limit`, of those after `after`. One
+/// statement.
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
 pub fn to_sweep(
     conn: &mut ApiConnection,
+    after: Option<(InstanceUuid, i64)>,
     limit: u32,
-) -> Result<Vec<(BootIntent, i64)>, DatabaseError> {
-    use crate::schema::{boot_states, build_requests};
+) -> Result<Vec<DueIntent>, DatabaseError> {
+    use crate::schema::{boot_states, build_requests, cell_mappings, instance_mappings};
+    type Row =
+        (String, i64, String, i64, Option<(String, Option<String>, Option<bool>)>, Option<String>);
     let has_request = diesel::dsl::exists(
         build_requests::table
             .filter(build_requests::instance_uuid.eq(boot_intents::instance_uuid.nullable())),
     );
-    let rows: Vec<(String, i64, String, i64)> = boot_intents::table
+    let (uuid, epoch) = after.map_or((String::new(), 0), |(uuid, epoch)| (uuid.text(), epoch));
+    let is_later = boot_intents::instance_uuid
+        .gt(uuid.clone())
+        .or(boot_intents::instance_uuid.eq(uuid).and(boot_intents::epoch.gt(epoch)));
+    let rows: Vec<Row> = boot_intents::table
         .inner_join(
             boot_states::table.on(boot_states::instance_uuid.eq(boot_intents::instance_uuid)),
         )
+        .left_join(
+            instance_mappings::table
+                .on(instance_mappings::instance_uuid.eq(boot_intents::instance_uuid)),
+        )
+        .left_join(
+            cell_mappings::table
+                .on(cell_mappings::id.nullable().eq(instance_mappings::cell_id.nullable())),
+        )
         .filter(boot_intents::epoch.lt(boot_states::epoch).or(diesel::dsl::not(has_request)))
+        .filter(is_later)
         .order((boot_intents::instance_uuid, boot_intents::epoch))
         .limit(limit.into())
         .select((
@@ -118,12 +148,22 @@ pub fn to_sweep(
             boot_intents::epoch,
             boot_intents::cell_uuid,
             boot_states::epoch,
+            (
+                instance_mappings::project_id,
+                instance_mappings::user_id,
+                instance_mappings::queued_for_delete,
+            )
+                .nullable(),
+            cell_mappings::uuid.nullable(),
         ))
         .load(conn.sql())?;
     rows.into_iter()
-        .map(|(uuid, epoch, cell, state_epoch)| {
+        .map(|(uuid, epoch, cell, reached, mapping, home)| {
             let intent = BootIntent { instance_uuid: parse(&uuid)?, epoch, cell: parse(&cell)? };
-            Ok((intent, state_epoch))
+            let dying = mapping
+                .filter(|(_, _, queued)| *queued == Some(true) && home.as_deref() == Some(&cell))
+                .map(|(project, user, _)| (project, user));
+            Ok(DueIntent { intent, reached, dying })
         })
         .collect()
 }

@@ -184,6 +184,56 @@ pub fn find(
     row.map(state).transpose()
 }
 
+/// Where an instance stands, by its boot state and its mapping at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its cell; none while it has no home.
+    pub cell: Option<CellUuid>,
+    /// The epoch that found it.
+    pub decided_epoch: Option<i64>,
+    /// Whether its delete was asked for.
+    pub queued_for_delete: bool,
+}
+
+/// Where each of these instances stands; those without a boot state or a mapping are left out. One
+/// statement for each five hundred.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn standings(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<HashMap<InstanceUuid, Standing>, DatabaseError> {
+    use crate::schema::{cell_mappings, instance_mappings};
+    type Row = (String, Option<i64>, Option<bool>, Option<String>);
+    let mut standings = HashMap::with_capacity(uuids.len());
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        let rows: Vec<Row> = boot_states::table
+            .inner_join(
+                instance_mappings::table
+                    .on(instance_mappings::instance_uuid.eq(boot_states::instance_uuid)),
+            )
+            .left_join(
+                cell_mappings::table
+                    .on(cell_mappings::id.nullable().eq(instance_mappings::cell_id)),
+            )
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .select((
+                boot_states::instance_uuid,
+                boot_states::decided_epoch,
+                instance_mappings::queued_for_delete,
+                cell_mappings::uuid.nullable(),
+            ))
+            .load(conn.sql())?;
+        for (uuid, decided_epoch, queued, cell) in rows {
+            let cell = cell.as_deref().map(parse).transpose()?;
+            let queued_for_delete = queued.unwrap_or(false);
+            standings.insert(parse(&uuid)?, Standing { cell, decided_epoch, queued_for_delete });
+        }
+    }
+    Ok(standings)
+}
+
 /// The instances of a group, by their number in it; deleted ones too. One statement.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The outbox of the API database: effects of decisions that are made here alone, such as the
 //! release of volumes and ports when a building instance is deleted.
 
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, load_locked};
 use cellzero_types::{InstanceUuid, OperationUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -20,6 +20,8 @@ pub struct Release {
     pub sequence: i64,
     /// What is to be released, as JSON.
     pub payload: String,
+    /// How often it has been sent, with this time.
+    pub attempt: u32,
 }
 
 const RELEASE: &str = "release";
@@ -58,48 +60,79 @@ pub fn insert(
     Ok(())
 }
 
-/// At most `limit` releases that are due, oldest first. One statement.
+/// Whether a release is due. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn is_due(conn: &mut ApiConnection, now: NaiveDateTime) -> Result<bool, DatabaseError> {
+    let due: Option<String> = outbox::table
+        .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+        .select(outbox::id)
+        .first(conn.sql())
+        .optional()?;
+    Ok(due.is_some())
+}
+
+/// Takes at most `limit` releases that are due, oldest first, for one sending: they are due again
+/// only at `until`. To be called in a transaction. Two statements.
 ///
 /// # Errors
 /// The database's, or a damaged uuid.
-pub fn due(
+pub fn take(
     conn: &mut ApiConnection,
     now: NaiveDateTime,
+    until: NaiveDateTime,
     limit: u32,
 ) -> Result<Vec<Release>, DatabaseError> {
-    let rows: Vec<(String, String, i64, String)> = outbox::table
-        .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
-        .order((outbox::created_at, outbox::id))
-        .limit(limit.into())
-        .select((outbox::id, outbox::instance_uuid, outbox::sequence, outbox::payload))
-        .load(conn.sql())?;
+    let rows: Vec<(String, String, i64, String, i32)> = load_locked!(
+        conn,
+        outbox::table
+            .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+            .order((outbox::created_at, outbox::id))
+            .limit(limit.into())
+            .select((
+                outbox::id,
+                outbox::instance_uuid,
+                outbox::sequence,
+                outbox::payload,
+                outbox::attempts
+            ))
+    )?;
+    let ids: Vec<&String> = rows.iter().map(|(id, ..)| id).collect();
+    diesel::update(outbox::table.filter(outbox::id.eq_any(ids)))
+        .set((outbox::not_before.eq(until), outbox::attempts.eq(outbox::attempts + 1)))
+        .execute(conn.sql())?;
     rows.into_iter()
-        .map(|(id, instance, sequence, payload)| {
-            Ok(Release { id: parse(&id)?, instance_uuid: parse(&instance)?, sequence, payload })
+        .map(|(id, instance, sequence, payload, attempts)| {
+            let attempt = u32::try_from(attempts + 1).unwrap_or(u32::MAX);
+            let (id, instance_uuid) = (parse(&id)?, parse(&instance)?);
+            Ok(Release { id, instance_uuid, sequence, payload, attempt })
         })
         .collect()
 }
 
-/// Forgets a release that the receiver has acknowledged. One statement.
+/// Forgets releases that the receiver has acknowledged. One statement.
 ///
 /// # Errors
 /// The database's.
-pub fn forget(conn: &mut ApiConnection, id: OperationUuid) -> Result<(), DatabaseError> {
-    diesel::delete(outbox::table.find(id.text())).execute(conn.sql())?;
+pub fn forget(conn: &mut ApiConnection, ids: &[OperationUuid]) -> Result<(), DatabaseError> {
+    let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn.sql())?;
     Ok(())
 }
 
-/// Puts a release off after a failed sending. One statement.
+/// Puts releases off to a time. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn put_off(
     conn: &mut ApiConnection,
-    id: OperationUuid,
+    ids: &[OperationUuid],
     not_before: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    diesel::update(outbox::table.find(id.text()))
-        .set((outbox::not_before.eq(not_before), outbox::attempts.eq(outbox::attempts + 1)))
+    let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
+    diesel::update(outbox::table.filter(outbox::id.eq_any(ids)))
+        .set(outbox::not_before.eq(not_before))
         .execute(conn.sql())?;
     Ok(())
 }

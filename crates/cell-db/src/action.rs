@@ -236,6 +236,17 @@ type EventRow = (
     Option<String>,
 );
 
+/// How many actions an instance has had. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<i64, DatabaseError> {
+    Ok(instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .count()
+        .get_result(conn.sql())?)
+}
+
 /// What was done to an instance, oldest first, with the steps of each. Two statements.
 ///
 /// # Errors

@@ -1,7 +1,9 @@
 //! The outbox: effects outside the database that were decided in the same transaction as the
 //! rows they belong to. Each is sent at least once, with a stable id and a rising sequence number.
 
-use cellzero_database::{DatabaseError, insert_rows};
+use std::collections::HashMap;
+
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{InstanceUuid, OperationUuid};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -16,9 +18,9 @@ pub struct OutboxRow {
     pub id: OperationUuid,
     /// The instance.
     pub instance_uuid: InstanceUuid,
-    /// Rises for each instance: the epoch that decided the effect.
+    /// Rises for each instance, with the epoch that decided the effect.
     pub sequence: i64,
-    /// `build`, `destroy` or `release`.
+    /// `build`, `destroy`, `release` or `reboot`.
     pub operation: String,
     /// The host that it is for.
     pub host: Option<String>,
@@ -65,7 +67,8 @@ pub fn insert(
     Ok(())
 }
 
-/// At most `limit` effects that are due, oldest first. One statement.
+/// At most `limit` effects that are due, oldest first; of each instance only the one that comes
+/// first, so that they are sent in order. One statement.
 ///
 /// # Errors
 /// The database's.
@@ -74,9 +77,16 @@ pub fn due(
     now: NaiveDateTime,
     limit: u32,
 ) -> Result<Vec<OutboxRow>, DatabaseError> {
+    let earlier = diesel::alias!(outbox as earlier);
+    let is_next = diesel::dsl::not(diesel::dsl::exists(
+        earlier
+            .filter(earlier.field(outbox::instance_uuid).eq(outbox::instance_uuid))
+            .filter(earlier.field(outbox::sequence).lt(outbox::sequence)),
+    ));
     type Row = (String, String, i64, String, Option<String>, String);
     let rows: Vec<Row> = outbox::table
         .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+        .filter(is_next)
         .order((outbox::created_at, outbox::sequence, outbox::id))
         .limit(limit.into())
         .select((
@@ -102,27 +112,63 @@ pub fn due(
         .collect()
 }
 
-/// Forgets effects that the receiver has acknowledged. One statement.
+/// Takes effects for one sending: those of `ids` that are still due are due again only at `until`.
+/// Gives the number of the attempt of each that was won, from 1. To be called in a transaction.
+/// Two statements.
+///
+/// # Errors
+/// The database's.
+pub fn take(
+    conn: &mut CellConnection,
+    ids: &[OperationUuid],
+    now: NaiveDateTime,
+    until: NaiveDateTime,
+) -> Result<HashMap<OperationUuid, u32>, DatabaseError> {
+    let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
+    let won: Vec<(String, i32)> = load_locked!(
+        conn,
+        outbox::table
+            .filter(outbox::id.eq_any(&ids))
+            .filter(outbox::not_before.is_null().or(outbox::not_before.le(now)))
+            .order(outbox::id)
+            .select((outbox::id, outbox::attempts))
+    )?;
+    let ids: Vec<&String> = won.iter().map(|(id, _)| id).collect();
+    diesel::update(outbox::table.filter(outbox::id.eq_any(ids)))
+        .set((outbox::not_before.eq(until), outbox::attempts.eq(outbox::attempts + 1)))
+        .execute(conn.sql())?;
+    won.iter()
+        .map(|(id, attempts)| {
+            Ok((OperationUuid(parse_uuid(id)?.0), u32::try_from(attempts + 1).unwrap_or(u32::MAX)))
+        })
+        .collect()
+}
+
+/// Forgets effects that the receiver has acknowledged. One statement, none for none.
 ///
 /// # Errors
 /// The database's.
 pub fn forget(conn: &mut CellConnection, ids: &[OperationUuid]) -> Result<(), DatabaseError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
     diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn.sql())?;
     Ok(())
 }
 
-/// Puts an effect off after a failed sending. One statement.
+/// Puts effects off to a time. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn put_off(
     conn: &mut CellConnection,
-    id: OperationUuid,
+    ids: &[OperationUuid],
     not_before: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    diesel::update(outbox::table.filter(outbox::id.eq(id.text())))
-        .set((outbox::not_before.eq(not_before), outbox::attempts.eq(outbox::attempts + 1)))
+    let ids: Vec<String> = ids.iter().map(OperationUuid::text).collect();
+    diesel::update(outbox::table.filter(outbox::id.eq_any(ids)))
+        .set(outbox::not_before.eq(not_before))
         .execute(conn.sql())?;
     Ok(())
 }

@@ -3,13 +3,13 @@
 //! The cell decides before the state columns do: an instance in cell0 allows nothing but show, list
 //! and delete, whatever somebody wrote into its row.
 
-use cellzero_cell_db::{action, instance, outbox};
+use cellzero_cell_db::{action, fence, instance, outbox};
 use cellzero_database::{DatabaseError, DatabaseErrorSource, Deadline, transaction};
 use cellzero_router::{CellError, CellHandle, ReadError};
 use cellzero_types::{Home, InstanceUuid, OperationUuid, RequestContext, TaskState, VmState};
 
 use crate::Orchestrator;
-use crate::dispatch::{Operation, RebootOperation};
+use crate::operation::{Operation, RebootOperation, sequence_of_action};
 use crate::report::ReportError;
 
 /// What can be done to an instance besides show, list and delete.
@@ -123,9 +123,11 @@ impl Orchestrator {
                         return Err(RebootError::StateChanged);
                     }
                     action::add(conn, &ctx, uuid, Action::Reboot.name(), now)?;
-                    let sequence = now.and_utc().timestamp_micros();
-                    let host = host.clone();
-                    let operation = RebootOperation { id, instance_uuid: uuid, sequence, host };
+                    let epoch = fence::find(conn, uuid)?.and_then(|fence| fence.written_epoch);
+                    let nth = action::count(conn, uuid)?;
+                    let sequence = sequence_of_action(epoch.unwrap_or(0), nth);
+                    let (instance_uuid, host, attempt) = (uuid, host.clone(), 0);
+                    let operation = RebootOperation { id, instance_uuid, sequence, attempt, host };
                     outbox::insert(conn, &[Operation::Reboot(operation).into()], now)?;
                     Ok(())
                 })

@@ -19,7 +19,7 @@ use chrono::NaiveDateTime;
 use futures_util::future::join_all;
 
 use crate::Orchestrator;
-use crate::dispatch::{BuildOperation, Operation};
+use crate::operation::{BuildOperation, Operation, sequence_of};
 use crate::place::{Placement, Target};
 use crate::settle::{LeasedGroup, Member};
 
@@ -156,7 +156,8 @@ impl Orchestrator {
                 let build = BuildOperation {
                     id: OperationUuid(self.0.uuids.row()),
                     instance_uuid: instance.uuid,
-                    sequence: member.ticket.epoch,
+                    sequence: sequence_of(member.ticket.epoch),
+                    attempt: 0,
                     host: selection.host.clone(),
                     alternates: selection.alternates.clone(),
                     networks: member.spec.networks.clone(),

@@ -25,7 +25,7 @@ use cellzero_types::{
 };
 
 use crate::Orchestrator;
-use crate::dispatch::{DestroyOperation, Operation, ReleaseOperation};
+use crate::operation::{DestroyOperation, Operation, ReleaseOperation, sequence_of};
 
 /// How often a delete starts over because the instance moved to its next home meanwhile.
 const MOVES_MAX: u32 = 8;
@@ -150,7 +150,8 @@ impl Orchestrator {
                     Some(host) => Some(Operation::Destroy(DestroyOperation {
                         id,
                         instance_uuid: uuid,
-                        sequence: epoch,
+                        sequence: sequence_of(epoch),
+                        attempt: 0,
                         host,
                         block_devices,
                     })),
@@ -235,7 +236,12 @@ fn delete_in_transaction(
     let devices = building.map(|instance| instance.block_devices).unwrap_or_default();
     if let Some(release) = release(id, uuid, epoch, devices, networks) {
         let payload = serde_json::json!(release).to_string();
-        outbox::insert(conn, &Release { id, instance_uuid: uuid, sequence: epoch, payload }, now)?;
+        let (sequence, attempt) = (release.sequence, release.attempt);
+        outbox::insert(
+            conn,
+            &Release { id, instance_uuid: uuid, sequence, payload, attempt },
+            now,
+        )?;
     }
     Ok(Step::WhileBuilding)
 }
@@ -252,7 +258,7 @@ fn requested_networks(
 fn release(
     id: OperationUuid,
     instance_uuid: InstanceUuid,
-    sequence: i64,
+    epoch: i64,
     block_devices: Vec<BlockDevice>,
     networks: Networks,
 ) -> Option<ReleaseOperation> {
@@ -264,7 +270,8 @@ fn release(
     (volumes || ports).then_some(ReleaseOperation {
         id,
         instance_uuid,
-        sequence,
+        sequence: sequence_of(epoch),
+        attempt: 0,
         block_devices,
         networks,
     })

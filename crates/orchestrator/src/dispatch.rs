@@ -1,180 +1,46 @@
-//! Step 7: effects outside the databases, through the embedder's [`Dispatch`].
+//! Step 7: effects outside the databases, through the embedder's [`Dispatch`](crate::Dispatch).
 //!
 //! Each effect stands in the outbox of the database that decided it, and is sent until the
-//! receiver acknowledges it: at least once, with a stable operation id and a sequence number that
-//! rises for each instance, so that the receiver applies each once and in order. A build is sent
-//! only where the instance mapping names the cell whose outbox holds it.
+//! receiver acknowledges it: at least once and in order for each instance, with a stable operation
+//! id, a sequence number that rises, and the number of the attempt. A build is sent only while its
+//! epoch is the decided one and the instance mapping names the cell whose outbox holds it; once the
+//! instance is queued for delete it is forgotten.
+//!
+//! Whoever sends takes the effects for the length of a lease first, so that others leave them
+//! alone. Statements for one batch of at most 200: 2 to read and confirm, 2 to take, 1 to forget,
+//! and what follows from each that is done at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use cellzero_api_db::outbox::Release;
-use cellzero_api_db::{claim, instance_mapping, outbox as api_outbox};
+use cellzero_api_db::boot_state::{self, Standing};
+use cellzero_api_db::claim;
+use cellzero_api_db::outbox as api_outbox;
 use cellzero_cell_db::outbox::{self, OutboxRow};
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_router::{CellError, CellHandle};
-use cellzero_types::{BlockDevice, CellUuid, InstanceUuid, Networks, OperationUuid};
+use cellzero_types::{CellUuid, InstanceUuid, OperationUuid};
 use chrono::TimeDelta;
-use serde::{Deserialize, Serialize};
 
 use crate::Orchestrator;
+use crate::operation::{BUILD, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of};
 use crate::report::ReportError;
 
 /// The most effects of one outbox that are read at once.
 const OUTBOX_BATCH_MAX: u32 = 200;
+/// The most such batches of one outbox in one pass.
+const BATCHES_MAX: u32 = 20;
 /// How long an effect waits after it could not be sent.
 const RESEND_AFTER: TimeDelta = TimeDelta::seconds(1);
 
-/// Build an instance on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildOperation {
-    /// Stable: the same for every sending.
-    pub id: OperationUuid,
-    /// The instance.
-    pub instance_uuid: InstanceUuid,
-    /// Rises for each instance.
-    pub sequence: i64,
-    /// The host that is to build it.
-    pub host: String,
-    /// Hosts of the same cell that may be tried after it.
-    pub alternates: Vec<String>,
-    /// Where it is to be plugged in.
-    pub networks: Networks,
-}
-
-/// Destroy an instance on its host, and release what belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DestroyOperation {
-    /// Stable: the same for every sending.
-    pub id: OperationUuid,
-    /// The instance.
-    pub instance_uuid: InstanceUuid,
-    /// Rises for each instance.
-    pub sequence: i64,
-    /// The host that has it, or was to build it.
-    pub host: String,
-    /// Its block devices, whose volumes are to be detached, or deleted where they go with it.
-    pub block_devices: Vec<BlockDevice>,
-}
-
-/// Release volumes and ports of an instance that never had a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseOperation {
-    /// Stable: the same for every sending.
-    pub id: OperationUuid,
-    /// The instance.
-    pub instance_uuid: InstanceUuid,
-    /// Rises for each instance.
-    pub sequence: i64,
-    /// Its block devices.
-    pub block_devices: Vec<BlockDevice>,
-    /// The ports that were asked for.
-    pub networks: Networks,
-}
-
-/// Reboot an instance on its host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RebootOperation {
-    /// Stable: the same for every sending.
-    pub id: OperationUuid,
-    /// The instance.
-    pub instance_uuid: InstanceUuid,
-    /// Rises for each instance.
-    pub sequence: i64,
-    /// The host that has it.
-    pub host: String,
-}
-
-/// An effect, as the outbox of a cell holds it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "operation", rename_all = "lowercase")]
-pub(crate) enum Operation {
-    Build(BuildOperation),
-    Destroy(DestroyOperation),
-    Release(ReleaseOperation),
-    Reboot(RebootOperation),
-}
-
-impl From<Operation> for OutboxRow {
-    fn from(operation: Operation) -> OutboxRow {
-        let payload = serde_json::json!(operation).to_string();
-        let (name, id, instance_uuid, sequence, host) = match operation {
-            Operation::Build(o) => ("build", o.id, o.instance_uuid, o.sequence, Some(o.host)),
-            Operation::Destroy(o) => ("destroy", o.id, o.instance_uuid, o.sequence, Some(o.host)),
-            Operation::Release(o) => ("release", o.id, o.instance_uuid, o.sequence, None),
-            Operation::Reboot(o) => ("reboot", o.id, o.instance_uuid, o.sequence, Some(o.host)),
-        };
-        OutboxRow { id, instance_uuid, sequence, operation: name.to_owned(), host, payload }
-    }
-}
-
-/// What a receiver says to an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dispatched {
-    /// It has the operation and will report when it is done.
-    Taken,
-    /// It is done already.
-    Done,
-}
-
-/// An effect could not be handed over; it is sent again.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the operation could not be dispatched: {reason}")]
-pub struct DispatchError {
-    /// Why, in the embedder's words.
-    pub reason: String,
-}
-
-/// The way to the compute hosts and to the services for volumes and ports.
-///
-/// Every call may be repeated with the same operation id: the receiver applies it once.
-#[async_trait::async_trait]
-pub trait Dispatch: std::fmt::Debug + Send + Sync {
-    /// Builds an instance on its host.
-    ///
-    /// # Errors
-    /// [`DispatchError`] where it could not be handed over; it is sent again.
-    async fn build(&self, operation: &BuildOperation) -> Result<Dispatched, DispatchError>;
-
-    /// Destroys an instance on its host; its claim is freed when that is done.
-    ///
-    /// # Errors
-    /// [`DispatchError`] where it could not be handed over; it is sent again.
-    async fn destroy(&self, operation: &DestroyOperation) -> Result<Dispatched, DispatchError>;
-
-    /// Releases volumes and ports of an instance that never had a host.
-    ///
-    /// # Errors
-    /// [`DispatchError`] where it could not be handed over; it is sent again.
-    async fn release(&self, operation: &ReleaseOperation) -> Result<Dispatched, DispatchError>;
-
-    /// Reboots an instance on its host.
-    ///
-    /// # Errors
-    /// [`DispatchError`] where it could not be handed over; it is sent again.
-    async fn reboot(&self, operation: &RebootOperation) -> Result<Dispatched, DispatchError>;
-}
-
-/// The default: every operation is done at once, so that an instance becomes ACTIVE in process.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct InProcessDispatch;
-
-#[async_trait::async_trait]
-impl Dispatch for InProcessDispatch {
-    async fn build(&self, _: &BuildOperation) -> Result<Dispatched, DispatchError> {
-        Ok(Dispatched::Done)
-    }
-
-    async fn destroy(&self, _: &DestroyOperation) -> Result<Dispatched, DispatchError> {
-        Ok(Dispatched::Done)
-    }
-
-    async fn release(&self, _: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
-        Ok(Dispatched::Done)
-    }
-
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        Ok(Dispatched::Done)
-    }
+/// What is to be done with the effects that are due.
+#[derive(Default)]
+struct Due {
+    send: Vec<OutboxRow>,
+    /// Of instances that are gone: nobody needs them.
+    forget: Vec<OperationUuid>,
+    /// Builds that are not decided. A sweep removes them, or the decision lets them go.
+    wait: Vec<OperationUuid>,
 }
 
 impl Orchestrator {
@@ -183,86 +49,169 @@ impl Orchestrator {
     /// # Errors
     /// [`CellError`] where the cell or the API database fails; what is left is sent later.
     pub async fn dispatch_cell(&self, cell: CellUuid) -> Result<usize, CellError> {
-        let deadline = self.step_deadline();
-        let handle = self.0.router.cells().get(cell, deadline).await?;
+        let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        let mut sent = 0;
+        for _ in 0..BATCHES_MAX {
+            let (batch, more) = self.dispatch_batch(&handle).await?;
+            sent += batch;
+            if !more {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// One batch: how many effects were handed over, and whether there may be more that are due.
+    async fn dispatch_batch(&self, handle: &Arc<CellHandle>) -> Result<(usize, bool), CellError> {
+        let cell = handle.uuid();
         let failed = |source| CellError::Database { cell, source };
         let due = handle
-            .run("read_outbox", deadline, |conn| {
+            .run("read_outbox", self.step_deadline(), |conn| {
                 let now = conn.now();
                 outbox::due(conn, now, OUTBOX_BATCH_MAX)
             })
             .await
             .map_err(failed)?;
+        if due.is_empty() {
+            return Ok((0, false));
+        }
+        let is_full = due.len() == OUTBOX_BATCH_MAX as usize;
         let due = self.confirmed(cell, due).await.map_err(CellError::Api)?;
-        let mut sent = 0;
-        for row in due {
-            sent += usize::from(self.send(&handle, row).await.map_err(failed)?);
-        }
-        Ok(sent)
+        // What comes after a forgotten one of the same instance is due now.
+        let more = is_full || !due.forget.is_empty();
+        self.leave_out(handle, due.forget, due.wait, is_full).await.map_err(failed)?;
+        let sent = self.send_all(handle, due.send).await.map_err(failed)?;
+        Ok((sent, more))
     }
 
-    /// Leaves out builds of instances whose mapping does not name this cell: they are not decided,
-    /// or deleted since. A sweep or a delete removes their rows.
-    async fn confirmed(
-        &self,
-        cell: CellUuid,
-        due: Vec<OutboxRow>,
-    ) -> Result<Vec<OutboxRow>, DatabaseError> {
-        let builds: Vec<InstanceUuid> = due
-            .iter()
-            .filter(|row| row.operation == "build")
-            .map(|row| row.instance_uuid)
-            .collect();
-        if builds.is_empty() {
-            return Ok(due);
-        }
-        let mappings = self
-            .api()
-            .run("confirm_builds", self.step_deadline(), move |conn| {
-                instance_mapping::of_instances(conn, &builds)
-            })
-            .await?;
-        let confirmed = due.into_iter().filter(|row| {
-            let mapping = mappings.get(&row.instance_uuid);
-            row.operation != "build" || mapping.is_some_and(|m| m.cell == Some(cell))
-        });
-        Ok(confirmed.collect())
-    }
-
-    async fn send(&self, handle: &Arc<CellHandle>, row: OutboxRow) -> Result<bool, DatabaseError> {
-        let operation: Operation = serde_json::from_str(&row.payload)
-            .map_err(|error| DatabaseError::damaged(format!("outbox row {}: {error}", row.id)))?;
-        let dispatch = &self.0.dispatch;
-        let answer = match &operation {
-            Operation::Build(operation) => dispatch.build(operation).await,
-            Operation::Destroy(operation) => dispatch.destroy(operation).await,
-            Operation::Release(operation) => dispatch.release(operation).await,
-            Operation::Reboot(operation) => dispatch.reboot(operation).await,
+    /// Splits effects by where their instances stand in the API database.
+    async fn confirmed(&self, cell: CellUuid, due: Vec<OutboxRow>) -> Result<Due, DatabaseError> {
+        let conditional = |row: &OutboxRow| row.operation == BUILD || row.operation == REBOOT;
+        let uuids: Vec<InstanceUuid> =
+            due.iter().filter(|row| conditional(row)).map(|row| row.instance_uuid).collect();
+        let standings = match uuids.is_empty() {
+            true => HashMap::new(),
+            false => {
+                let read = move |conn: &mut _| boot_state::standings(conn, &uuids);
+                self.api().run("confirm_builds", self.step_deadline(), read).await?
+            }
         };
-        match answer {
-            Ok(Dispatched::Done) => self.done(handle, &operation).await?,
-            Ok(Dispatched::Taken) => {}
-            Err(error) => {
-                tracing::warn!(instance = %row.instance_uuid, operation = %row.id, %error, "not dispatched; sent again later");
-                handle
-                    .run("put_off_operation", self.step_deadline(), move |conn| {
-                        let not_before = conn.now() + RESEND_AFTER;
-                        outbox::put_off(conn, row.id, not_before)
-                    })
-                    .await?;
-                return Ok(false);
+        let mut split = Due::default();
+        for row in due {
+            match standings.get(&row.instance_uuid) {
+                _ if !conditional(&row) => split.send.push(row),
+                Some(standing) if standing.queued_for_delete => split.forget.push(row.id),
+                Some(standing) if is_home(standing, cell, &row) => split.send.push(row),
+                _ => split.wait.push(row.id),
             }
         }
-        handle
-            .run("forget_operation", self.step_deadline(), move |conn| {
-                outbox::forget(conn, &[row.id])
-            })
-            .await?;
-        Ok(true)
+        Ok(split)
     }
 
-    /// Applies what follows from an operation that is done, before it is forgotten: a crash in
-    /// between has it sent and applied again.
+    async fn leave_out(
+        &self,
+        handle: &CellHandle,
+        forget: Vec<OperationUuid>,
+        wait: Vec<OperationUuid>,
+        is_full: bool,
+    ) -> Result<(), DatabaseError> {
+        // Where there may be more behind them, those that wait must not stand in the way.
+        let in_the_way = is_full && !wait.is_empty();
+        if forget.is_empty() && !in_the_way {
+            return Ok(());
+        }
+        handle
+            .run("leave_out_operations", self.step_deadline(), move |conn| {
+                if in_the_way {
+                    let not_before = conn.now() + RESEND_AFTER;
+                    outbox::put_off(conn, &wait, not_before)?;
+                }
+                outbox::forget(conn, &forget)
+            })
+            .await
+    }
+
+    async fn send_all(
+        &self,
+        handle: &Arc<CellHandle>,
+        rows: Vec<OutboxRow>,
+    ) -> Result<usize, DatabaseError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<OperationUuid> = rows.iter().map(|row| row.id).collect();
+        let attempts = self.take_effects(handle, ids).await?;
+        let (mut sent, mut failed) = (Vec::new(), Vec::new());
+        for row in rows {
+            // Those that another took meanwhile are not ours to send.
+            let Some(attempt) = attempts.get(&row.id) else { continue };
+            match self.send(handle, &row, *attempt).await {
+                true => sent.push(row.id),
+                false => failed.push(row.id),
+            }
+        }
+        let count = sent.len();
+        handle
+            .run("settle_operations", self.step_deadline(), move |conn| {
+                if !failed.is_empty() {
+                    let not_before = conn.now() + RESEND_AFTER;
+                    outbox::put_off(conn, &failed, not_before)?;
+                }
+                outbox::forget(conn, &sent)
+            })
+            .await?;
+        Ok(count)
+    }
+
+    /// Takes effects for one sending, so that no other process sends them meanwhile; the attempt of
+    /// each that was won.
+    async fn take_effects(
+        &self,
+        handle: &CellHandle,
+        ids: Vec<OperationUuid>,
+    ) -> Result<HashMap<OperationUuid, u32>, DatabaseError> {
+        let lease = self.lease_time();
+        handle
+            .run("take_operations", self.step_deadline(), move |conn| {
+                transaction(conn, "take_operations", |conn| {
+                    let now = conn.now();
+                    outbox::take(conn, &ids, now, now + lease)
+                })
+            })
+            .await
+    }
+
+    /// Hands one effect over, and applies what follows where it is done at once; says whether it may
+    /// be forgotten. A crash before that has it sent and applied again.
+    async fn send(&self, handle: &Arc<CellHandle>, row: &OutboxRow, attempt: u32) -> bool {
+        let sent = self.hand_over_operation(handle, row, attempt).await;
+        if let Err(error) = &sent {
+            tracing::warn!(instance = %row.instance_uuid, operation = %row.id, attempt, error = error.as_ref(), "not dispatched; sent again later");
+        }
+        sent.is_ok()
+    }
+
+    async fn hand_over_operation(
+        &self,
+        handle: &Arc<CellHandle>,
+        row: &OutboxRow,
+        attempt: u32,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let operation = Operation::read(&row.payload, attempt)?;
+        let dispatch = &self.0.dispatch;
+        let answer = match &operation {
+            Operation::Build(operation) => dispatch.build(operation).await?,
+            Operation::Destroy(operation) => dispatch.destroy(operation).await?,
+            Operation::Release(operation) => dispatch.release(operation).await?,
+            Operation::Reboot(operation) => dispatch.reboot(operation).await?,
+        };
+        match answer {
+            Dispatched::Done => Ok(self.done(handle, &operation).await?),
+            Dispatched::Taken => Ok(()),
+        }
+    }
+
+    /// Applies what follows from an operation that is done.
     async fn done(
         &self,
         handle: &Arc<CellHandle>,
@@ -286,42 +235,55 @@ impl Orchestrator {
     /// # Errors
     /// The API database's; what is left is sent later.
     pub async fn dispatch_releases(&self) -> Result<usize, DatabaseError> {
+        let lease = self.lease_time();
         let due = self
             .api()
-            .run("read_outbox", self.step_deadline(), |conn| {
+            .run("take_releases", self.step_deadline(), move |conn| {
                 let now = conn.now();
-                api_outbox::due(conn, now, OUTBOX_BATCH_MAX)
+                // Nearly always there is none, and then nothing is locked.
+                if !api_outbox::is_due(conn, now)? {
+                    return Ok(Vec::new());
+                }
+                transaction(conn, "take_releases", |conn| {
+                    api_outbox::take(conn, now, now + lease, OUTBOX_BATCH_MAX)
+                })
             })
             .await?;
-        let mut sent = 0;
+        let (mut sent, mut failed) = (Vec::new(), Vec::new());
         for release in due {
-            sent += usize::from(self.send_release(release).await?);
+            let id = release.id;
+            match self.send_release(&release).await {
+                Ok(()) => sent.push(id),
+                Err(error) => {
+                    tracing::warn!(instance = %release.instance_uuid, operation = %id, error = error.as_ref(), "not released; sent again later");
+                    failed.push(id);
+                }
+            }
         }
-        Ok(sent)
+        let count = sent.len();
+        if sent.is_empty() && failed.is_empty() {
+            return Ok(0);
+        }
+        self.api()
+            .run("settle_releases", self.step_deadline(), move |conn| {
+                if !failed.is_empty() {
+                    let not_before = conn.now() + RESEND_AFTER;
+                    api_outbox::put_off(conn, &failed, not_before)?;
+                }
+                api_outbox::forget(conn, &sent)
+            })
+            .await?;
+        Ok(count)
     }
 
-    async fn send_release(&self, release: Release) -> Result<bool, DatabaseError> {
-        let operation: ReleaseOperation =
-            serde_json::from_str(&release.payload).map_err(|error| {
-                DatabaseError::damaged(format!("outbox row {}: {error}", release.id))
-            })?;
-        let id = release.id;
-        let answer = self.0.dispatch.release(&operation).await;
-        if let Err(error) = &answer {
-            tracing::warn!(instance = %release.instance_uuid, operation = %id, %error, "not released; sent again later");
-        }
-        let sent = answer.is_ok();
-        self.api()
-            .run("settle_release", self.step_deadline(), move |conn| {
-                if sent {
-                    api_outbox::forget(conn, id)
-                } else {
-                    let not_before = conn.now() + RESEND_AFTER;
-                    api_outbox::put_off(conn, id, not_before)
-                }
-            })
-            .await?;
-        Ok(sent)
+    async fn send_release(
+        &self,
+        release: &api_outbox::Release,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut operation: ReleaseOperation = serde_json::from_str(&release.payload)?;
+        operation.attempt = release.attempt;
+        self.0.dispatch.release(&operation).await?;
+        Ok(())
     }
 
     /// Frees the claim of an instance that its host no longer has.
@@ -336,4 +298,10 @@ impl Orchestrator {
             .await
             .map_err(ReportError::Database)
     }
+}
+
+/// Whether an effect belongs to the instance as it was decided.
+fn is_home(standing: &Standing, cell: CellUuid, row: &OutboxRow) -> bool {
+    standing.cell == Some(cell)
+        && (row.operation != BUILD || standing.decided_epoch.map(sequence_of) == Some(row.sequence))
 }

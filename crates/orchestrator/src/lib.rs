@@ -25,6 +25,7 @@ pub mod decide;
 pub mod delete;
 pub mod dispatch;
 pub mod fsck;
+pub mod operation;
 pub mod place;
 pub mod report;
 pub mod retry;
@@ -35,11 +36,11 @@ pub mod sweep;
 pub use accept::{Accepted, BootError};
 pub use action::{Action, ActionError};
 pub use delete::DeleteError;
-pub use dispatch::{
+pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
+pub use operation::{
     BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
     RebootOperation, ReleaseOperation,
 };
-pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
 pub use report::{HostError, ReportError};
 pub use retry::RetryError;
 pub use settle::{SettleError, Settled};
@@ -54,6 +55,7 @@ use cellzero_api_db::ApiDatabase;
 use cellzero_api_db::quota::QuotaLimits;
 use cellzero_router::Router;
 use cellzero_scheduler::Scheduler;
+use cellzero_types::InstanceUuid;
 use uuid::Uuid;
 
 use settle::LeasedGroup;
@@ -136,6 +138,8 @@ struct Inner {
     accepting: Arc<tokio::sync::RwLock<()>>,
     closed: AtomicBool,
     claim_conflicts: AtomicU64,
+    /// The last intent of a pass of the sweep that did not reach the end.
+    swept: Mutex<Option<(InstanceUuid, i64)>>,
 }
 
 impl Orchestrator {
@@ -162,6 +166,7 @@ impl Orchestrator {
             accepting: Arc::default(),
             closed: AtomicBool::new(false),
             claim_conflicts: AtomicU64::new(0),
+            swept: Mutex::default(),
         }))
     }
 
@@ -181,6 +186,11 @@ impl Orchestrator {
 
     fn step_deadline(&self) -> cellzero_database::Deadline {
         cellzero_database::Deadline::after(self.0.options.step_timeout)
+    }
+
+    /// How long a lease holds, on a group or on effects that are being sent.
+    fn lease_time(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::from_std(self.0.options.lease).unwrap_or(chrono::TimeDelta::MAX)
     }
 
     fn hand_over(&self, group: LeasedGroup) {

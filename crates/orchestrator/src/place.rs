@@ -193,7 +193,8 @@ fn place_in_transaction(
     }
     correct_cells(conn, &mut targets)?;
     if placed_before == PlacedBefore::Maybe {
-        claim::free(conn, &uuids, now)?;
+        let ours: Vec<InstanceUuid> = targets.iter().map(|(m, _)| m.instance.uuid).collect();
+        claim::free(conn, &ours, now)?;
     }
     let claims: Vec<Claim> = targets.iter().filter_map(|(m, target)| claim_of(m, target)).collect();
     claim::take(conn, &claims, now)?;

@@ -9,6 +9,7 @@ use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, ComputeNode, InstanceUuid, InvalidField};
 
 use crate::Orchestrator;
+use crate::operation::sequence_of;
 
 /// Why a host's report was refused.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +207,8 @@ impl Orchestrator {
         let fence = handle
             .run("read_fence", self.step_deadline(), move |conn| fence::find(conn, uuid))
             .await?;
-        if fence.and_then(|fence| fence.written_epoch) != Some(sequence) {
+        let written = fence.and_then(|fence| fence.written_epoch);
+        if written.map(sequence_of) != Some(sequence) {
             return Err(ReportError::Stale { uuid, reason: "it was placed anew" });
         }
         self.apply_built(&handle, uuid, host).await

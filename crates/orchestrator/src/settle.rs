@@ -176,7 +176,7 @@ impl Orchestrator {
     /// Step 2: takes a waiting group in a new epoch, and reads it; none where another was faster.
     async fn lease(&self, group: GroupUuid) -> Result<Option<LeasedGroup>, DatabaseError> {
         let owner = self.0.owner.clone();
-        let lease = TimeDelta::from_std(self.0.options.lease).unwrap_or(TimeDelta::MAX);
+        let lease = self.lease_time();
         self.api()
             .run("lease", self.step_deadline(), move |conn| {
                 transaction(conn, "lease", |conn| {
@@ -432,8 +432,9 @@ fn read_group(
         }
         let uuid = state.instance_uuid;
         let (Some(instance), Some(spec)) = (instances.remove(&uuid), specs.remove(&uuid)) else {
-            let missing = format!("instance {uuid} has a build request but no request spec");
-            return Err(DatabaseError::damaged(missing));
+            // It stays where it is, for fsck to mend; its siblings and other groups go on.
+            tracing::error!(instance = %uuid, "a build request without a request spec is not settled");
+            continue;
         };
         let (ticket, history) = (state.ticket(), histories.remove(&uuid));
         members.push(Member { ticket, instance, spec, attempts: state.attempts, history });

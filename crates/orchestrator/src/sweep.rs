@@ -1,9 +1,9 @@
 //! Step 6: intents that were not decided are swept, and deletes that a down cell held up end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
-use cellzero_api_db::boot_intent::{self, BootIntent};
-use cellzero_api_db::instance_mapping::{self, InstanceMapping};
+use cellzero_api_db::boot_intent::{self, BootIntent, DueIntent};
 use cellzero_cell_db::whole;
 use cellzero_database::DatabaseError;
 use cellzero_router::CellError;
@@ -14,64 +14,67 @@ use crate::Orchestrator;
 /// The most intents that are read at once.
 const INTENTS_MAX: u32 = 500;
 
-/// An intent with the epoch that its instance has reached.
-type Due = (BootIntent, i64);
-
 impl Orchestrator {
     /// Erases what undecided intents may have left in their cells, and ends deletes; says how many
-    /// intents were done with. What needs a cell that does not answer stays for the next time.
+    /// intents were done with. What needs a cell that does not answer stays for the next time; a
+    /// pass goes on where the last one ended, so that those never stand in the way of others.
     ///
     /// # Errors
     /// The API database's.
     pub async fn sweep(&self) -> Result<usize, DatabaseError> {
-        let (due, mappings) = self
+        let due = self.next_intents().await?;
+        let mut by_cell: BTreeMap<CellUuid, Vec<DueIntent>> = BTreeMap::new();
+        for due in due {
+            by_cell.entry(due.intent.cell).or_default().push(due);
+        }
+        let cells = by_cell.into_iter().map(|(cell, due)| async move {
+            let done = self.sweep_cell(cell, due).await;
+            done.unwrap_or_else(|error| {
+                tracing::warn!(%cell, error = &error as &dyn std::error::Error, "cell not swept; it is swept later");
+                Vec::new()
+            })
+        });
+        let done: Vec<BootIntent> =
+            futures_util::future::join_all(cells).await.into_iter().flatten().collect();
+        if done.is_empty() { Ok(0) } else { self.forget(done).await }
+    }
+
+    /// The next intents to sweep, after those of the last pass; from the first on after the last.
+    async fn next_intents(&self) -> Result<Vec<DueIntent>, DatabaseError> {
+        let after = *self.0.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self
             .api()
-            .run("find_intents_to_sweep", self.step_deadline(), |conn| {
-                let due = boot_intent::to_sweep(conn, INTENTS_MAX)?;
-                let uuids: Vec<InstanceUuid> =
-                    due.iter().map(|(intent, _)| intent.instance_uuid).collect();
-                let mappings = match uuids.is_empty() {
-                    true => HashMap::new(),
-                    false => instance_mapping::of_instances(conn, &uuids)?,
-                };
-                Ok::<_, DatabaseError>((due, mappings))
+            .run("find_intents_to_sweep", self.step_deadline(), move |conn| {
+                match boot_intent::to_sweep(conn, after, INTENTS_MAX)? {
+                    due if due.is_empty() && after.is_some() => {
+                        boot_intent::to_sweep(conn, None, INTENTS_MAX)
+                    }
+                    due => Ok(due),
+                }
             })
             .await?;
-        let mut by_cell: BTreeMap<CellUuid, Vec<Due>> = BTreeMap::new();
-        for (intent, epoch) in due {
-            by_cell.entry(intent.cell).or_default().push((intent, epoch));
-        }
-        let mut swept = 0;
-        for (cell, due) in by_cell {
-            match self.sweep_cell(cell, due, &mappings).await {
-                Ok(done) => swept += self.forget(done).await?,
-                Err(error) => {
-                    tracing::warn!(%cell, error = &error as &dyn std::error::Error, "cell not swept; it is swept later");
-                }
-            }
-        }
-        Ok(swept)
+        let last = due.last().map(|due| (due.intent.instance_uuid, due.intent.epoch));
+        let is_full = due.len() == INTENTS_MAX as usize;
+        *self.0.swept.lock().unwrap_or_else(PoisonError::into_inner) = last.filter(|_| is_full);
+        Ok(due)
     }
 
     async fn sweep_cell(
         &self,
         cell: CellUuid,
-        due: Vec<Due>,
-        mappings: &HashMap<InstanceUuid, InstanceMapping>,
+        due: Vec<DueIntent>,
     ) -> Result<Vec<BootIntent>, CellError> {
         let mut done = Vec::new();
         let mut left_over = Vec::new();
-        for (intent, epoch) in due {
-            match mappings.get(&intent.instance_uuid) {
-                // Its home: the delete that was decided ends here.
-                Some(mapping) if mapping.cell == Some(cell) && mapping.queued_for_delete => {
-                    let ctx = owner_of(mapping);
-                    let uuid = intent.instance_uuid;
+        for DueIntent { intent, reached, dying } in due {
+            let uuid = intent.instance_uuid;
+            match dying {
+                Some(owner) => {
                     let networks = self.networks_of(uuid).await.map_err(CellError::Api)?;
-                    let reached = BootIntent { epoch, ..intent };
-                    self.delete_in_cell(&ctx, reached, networks).await?;
+                    let reached = BootIntent { epoch: reached, ..intent };
+                    self.delete_in_cell(&context_of(owner), reached, networks).await?;
                 }
-                _ => left_over.push((intent.instance_uuid, epoch)),
+                None => left_over.push((uuid, reached)),
             }
             done.push(intent);
         }
@@ -104,7 +107,6 @@ impl Orchestrator {
 }
 
 /// Whoever asked for the delete is not known any more: the action names the instance's owner.
-fn owner_of(mapping: &InstanceMapping) -> RequestContext {
-    let user = mapping.user_id.clone().unwrap_or_default();
-    RequestContext::new(mapping.project_id.clone(), user)
+fn context_of((project, user): (String, Option<String>)) -> RequestContext {
+    RequestContext::new(project, user.unwrap_or_default())
 }
