@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{CellUuid, GroupUuid, InstanceUuid};
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
@@ -40,8 +40,10 @@ pub struct BootState {
     pub epoch: i64,
     /// The epoch that found the home; none while there is none.
     pub decided_epoch: Option<i64>,
-    /// How often a placement could not be written.
+    /// How often it has waited.
     pub attempts: i32,
+    /// How often the cell of a placement could not be written.
+    pub placements: i32,
     /// Cells that could not be written.
     pub excluded_cells: Vec<CellUuid>,
     /// The version of the request; an update of a building instance raises it.
@@ -91,6 +93,7 @@ struct NewRow<'a> {
     owner: &'a str,
     lease_until: NaiveDateTime,
     attempts: i32,
+    placements: i32,
     request_version: i64,
     vcpus: i32,
     memory_mb: i32,
@@ -122,6 +125,7 @@ pub fn insert(
             owner: &state.lease.0,
             lease_until: state.lease.1,
             attempts: 0,
+            placements: 0,
             request_version: FIRST_VERSION,
             vcpus: state.vcpus,
             memory_mb: state.memory_mb,
@@ -142,6 +146,7 @@ struct Row {
     epoch: i64,
     decided_epoch: Option<i64>,
     attempts: i32,
+    placements: i32,
     excluded_cells: Option<String>,
     request_version: i64,
     created_at: NaiveDateTime,
@@ -162,6 +167,7 @@ fn state(row: Row) -> Result<BootState, DatabaseError> {
         epoch: row.epoch,
         decided_epoch: row.decided_epoch,
         attempts: row.attempts,
+        placements: row.placements,
         excluded_cells,
         request_version: row.request_version,
         created_at: row.created_at,
@@ -439,9 +445,17 @@ pub fn decide(
     Ok(decided)
 }
 
-/// Gives instances back after an attempt that found no home, each only at this epoch: to be taken
-/// again from `not_before` on, and not to be placed in `excluded` again. One statement for each
-/// five hundred.
+/// When instances that found no home are to be taken again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandBack {
+    /// At once, but not to be placed in these cells, which could not be written.
+    Without(Vec<CellUuid>),
+    /// After this time, in any cell.
+    After(TimeDelta),
+}
+
+/// Gives instances back after an attempt that found no home, each only at this epoch. One statement
+/// for each five hundred.
 ///
 /// # Errors
 /// The database's.
@@ -449,11 +463,13 @@ pub fn hand_back(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
     epoch: i64,
-    not_before: Option<NaiveDateTime>,
-    excluded: &[CellUuid],
+    hand_back: &HandBack,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let excluded = serde_json::json!(excluded).to_string();
+    let (excluded, not_before, placements, attempts) = match hand_back {
+        HandBack::Without(cells) => (Some(serde_json::json!(cells).to_string()), None, 1, 0),
+        HandBack::After(wait) => (None, now.checked_add_signed(*wait), 0, 1),
+    };
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let ours = boot_states::table
             .filter(boot_states::instance_uuid.eq_any(chunk))
@@ -463,7 +479,8 @@ pub fn hand_back(
                 boot_states::owner.eq(None::<String>),
                 boot_states::lease_until.eq(None::<NaiveDateTime>),
                 boot_states::not_before.eq(not_before),
-                boot_states::attempts.eq(boot_states::attempts + 1),
+                boot_states::attempts.eq(boot_states::attempts + attempts),
+                boot_states::placements.eq(boot_states::placements + placements),
                 boot_states::excluded_cells.eq(&excluded),
                 boot_states::updated_at.eq(now),
             ))
@@ -512,6 +529,7 @@ pub fn begin_retry(
             boot_states::lease_until.eq(None::<NaiveDateTime>),
             boot_states::not_before.eq(None::<NaiveDateTime>),
             boot_states::attempts.eq(0),
+            boot_states::placements.eq(0),
             boot_states::excluded_cells.eq(None::<String>),
             boot_states::updated_at.eq(now),
         ))

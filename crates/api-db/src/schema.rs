@@ -225,6 +225,7 @@ diesel::table! {
         lease_until -> Nullable<Timestamp>,
         not_before -> Nullable<Timestamp>,
         attempts -> Integer,
+        placements -> Integer,
         excluded_cells -> Nullable<Text>,
         request_version -> BigInt,
         vcpus -> Integer,

@@ -9,7 +9,7 @@
 //!
 //! Of many instances, [`write()`] takes one statement for each hundred rows of a table.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
 use cellzero_types::nova_object::NovaList;
@@ -589,27 +589,6 @@ fn erase(conn: &mut CellConnection, uuids: &[String]) -> Result<(), DatabaseErro
             .execute(conn.sql())?;
     }
     Ok(())
-}
-
-/// Which of these instances stand here, at which epoch. One statement for each five hundred.
-///
-/// # Errors
-/// The database's.
-pub fn written_epochs(
-    conn: &mut CellConnection,
-    uuids: &[InstanceUuid],
-) -> Result<HashMap<String, i64>, DatabaseError> {
-    use schema::instance_fences::dsl;
-    let mut epochs = HashMap::new();
-    let unique: HashSet<&InstanceUuid> = uuids.iter().collect();
-    for chunk in texts(unique).chunks(crate::IN_LIST_MAX) {
-        let rows: Vec<(String, Option<i64>)> = dsl::instance_fences
-            .filter(dsl::instance_uuid.eq_any(chunk))
-            .select((dsl::instance_uuid, dsl::written_epoch))
-            .load(conn.sql())?;
-        epochs.extend(rows.into_iter().filter_map(|(uuid, epoch)| Some((uuid, epoch?))));
-    }
-    Ok(epochs)
 }
 
 /// Writes the rows beside an instance's own where they are missing or deleted: a repair. To be

@@ -236,6 +236,7 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
         instance,
         spec,
         attempts: 0,
+        placements: 0,
         history: None,
     });
     let leased = LeasedGroup {

@@ -11,7 +11,7 @@ use cellzero_cell_db::action::NewEvent;
 use cellzero_cell_db::outbox::OutboxRow;
 use cellzero_cell_db::whole::{self, NewInstance, WriteBatch, Written};
 use cellzero_database::{DatabaseError, ErrorKind};
-use cellzero_router::CellError;
+use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{
     CellUuid, InstanceFault, InstanceUuid, OperationUuid, TaskState, Verdict, VmState,
 };
@@ -65,48 +65,30 @@ impl Orchestrator {
         cell: CellUuid,
         instances: Vec<(&Member, &Target)>,
     ) -> Result<Written, CellError> {
-        let deadline = self.step_deadline();
-        let handle = self.0.router.cells().get(cell, deadline).await?;
+        let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
         let batch = Arc::new(self.batch(leased, cell, &instances));
-        let shared = Arc::clone(&batch);
-        let written = handle
-            .run("create_instances", deadline, move |conn| {
+        let written = match self.write(&handle, &batch).await {
+            // Whether it committed is not known. Under the lock of the fences it is: what stands at
+            // this epoch stays, and what does not is written.
+            Err(error) if is_worth_another_try(&error) => self.write(&handle, &batch).await,
+            other => other,
+        };
+        written.map_err(|source| CellError::Database { cell, source })
+    }
+
+    async fn write(
+        &self,
+        handle: &CellHandle,
+        batch: &Arc<WriteBatch>,
+    ) -> Result<Written, DatabaseError> {
+        let shared = Arc::clone(batch);
+        handle
+            .run("create_instances", self.step_deadline(), move |conn| {
                 let mut batch = shared.as_ref().clone();
                 stamp(&mut batch, conn.now());
                 whole::write(conn, &batch)
             })
-            .await;
-        match written {
-            // Whether it committed is read, not guessed: the fences say which epoch stands there.
-            Err(error) if error.kind() == ErrorKind::CommitUnknown => {
-                self.read_written(&handle, &batch).await
-            }
-            other => other,
-        }
-        .map_err(|source| CellError::Database { cell, source })
-    }
-
-    async fn read_written(
-        &self,
-        handle: &cellzero_router::CellHandle,
-        batch: &WriteBatch,
-    ) -> Result<Written, DatabaseError> {
-        let uuids: Vec<InstanceUuid> = batch.instances.iter().map(|n| n.instance.uuid).collect();
-        let epochs = handle
-            .run("read_written", self.step_deadline(), move |conn| {
-                whole::written_epochs(conn, &uuids)
-            })
-            .await?;
-        let mut written = Written::default();
-        for new in &batch.instances {
-            let uuid = new.instance.uuid;
-            match epochs.get(&uuid.text()) {
-                Some(epoch) if *epoch == new.epoch => written.written.push(uuid),
-                // Not written, or by another epoch: not ours to decide on.
-                _ => written.fenced.push(uuid),
-            }
-        }
-        Ok(written)
+            .await
     }
 
     fn batch(
@@ -194,6 +176,11 @@ impl Orchestrator {
             history: member.history.clone(),
         }
     }
+}
+
+/// Whether a connection broke on the way: a new one may do.
+fn is_worth_another_try(error: &DatabaseError) -> bool {
+    matches!(error.kind(), ErrorKind::CommitUnknown | ErrorKind::ConnectionLost)
 }
 
 /// A failed event ends when it is written, by the cell's own clock.

@@ -75,8 +75,10 @@ impl Orchestrator {
         uuid: InstanceUuid,
     ) -> Result<(), DeleteError> {
         let deadline = Deadline::after(ctx.timeout);
-        for _ in 0..MOVES_MAX {
+        for look in 0..MOVES_MAX {
             match self.decide_delete(ctx, uuid, deadline).await? {
+                // It stood at the first look: another delete was faster, and both have succeeded.
+                Step::Gone if look > 0 => return Ok(()),
                 Step::Gone => return Err(DeleteError::InstanceNotFound { uuid }),
                 Step::Pending => return Ok(()),
                 Step::WhileBuilding => {

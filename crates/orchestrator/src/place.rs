@@ -54,6 +54,8 @@ pub type Placement = HashMap<InstanceUuid, Target>;
 pub(crate) enum PlaceError {
     #[error("no placement was possible: {CONFLICTS_MAX} times another scheduler was faster")]
     Contended,
+    #[error("nothing fits without the cells that could not be written just now")]
+    CellsAway,
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
     #[error("the placement could not be stored in the API database")]
@@ -113,6 +115,10 @@ impl Orchestrator {
         if answers.len() != asked.len() {
             let reason = format!("{} answers for {} instances", answers.len(), asked.len());
             return Err(SchedulerError::Unavailable { reason }.into());
+        }
+        // A cell that is away for a moment is no reason to bury: it is tried again, to a bound.
+        if !leased.excluded_cells.is_empty() && answers.iter().any(Result::is_err) {
+            return Err(PlaceError::CellsAway);
         }
         proposal.extend(asked.into_iter().zip(answers).map(|(member, answer)| {
             let target = answer.map_or_else(Target::Bury, Target::Host);

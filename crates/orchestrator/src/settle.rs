@@ -8,9 +8,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use cellzero_api_db::boot_state::{self, BootState, Ticket};
+use cellzero_api_db::boot_state::{self, BootState, HandBack, Ticket};
 use cellzero_api_db::{ApiConnection, boot_history, build_request, request_spec};
 use cellzero_database::{DatabaseError, Deadline, transaction};
 use cellzero_types::{
@@ -33,8 +32,10 @@ pub(crate) struct Member {
     pub(crate) ticket: Ticket,
     pub(crate) instance: Instance,
     pub(crate) spec: RequestSpec,
-    /// How often a placement of it could not be written.
+    /// How often it has waited.
     pub(crate) attempts: i32,
+    /// How often the cell of a placement could not be written.
+    pub(crate) placements: i32,
     /// What it brings from cell0 where it was retried, with the id of that request.
     pub(crate) history: Option<(String, BootHistory)>,
 }
@@ -250,11 +251,8 @@ impl Orchestrator {
 
     /// Buries those for which no cell could be written, however often another was tried.
     fn give_up_on_cells(&self, leased: &LeasedGroup, forced: &mut HashMap<InstanceUuid, Verdict>) {
-        if leased.excluded_cells.is_empty() {
-            return;
-        }
         for member in &leased.members {
-            let attempts = u32::try_from(member.attempts).unwrap_or(0);
+            let attempts = u32::try_from(member.placements).unwrap_or(0);
             if attempts >= self.0.options.placements_max {
                 let verdict = Verdict::new(VerdictReason::CellUnavailable { attempts });
                 forced.entry(member.instance.uuid).or_insert(verdict);
@@ -297,10 +295,10 @@ impl Orchestrator {
         if leased.members.is_empty() {
             Next::Done
         } else if cell0_failed {
-            leased.excluded_cells.clear();
             self.wait(&leased, settled).await
         } else {
-            match self.hand_back(&leased, None).await {
+            let without = HandBack::Without(leased.excluded_cells.clone());
+            match self.hand_back(&leased, without).await {
                 Ok(()) => Next::Again,
                 Err(_) => self.wait(&leased, settled).await,
             }
@@ -314,31 +312,25 @@ impl Orchestrator {
         let options = &self.0.options;
         let back_off =
             options.back_off.saturating_mul(1 << attempts.clamp(0, 16)).min(options.back_off_max);
-        if let Err(error) = self.hand_back(leased, Some(back_off)).await {
+        let later = HandBack::After(TimeDelta::from_std(back_off).unwrap_or(TimeDelta::MAX));
+        if let Err(error) = self.hand_back(leased, later).await {
             // Then the lease runs out, and the group is taken again after it.
             tracing::warn!(group = %leased.group, error = &error as &dyn std::error::Error, "group not handed back");
         }
         Next::Done
     }
 
-    async fn hand_back(
-        &self,
-        leased: &LeasedGroup,
-        back_off: Option<Duration>,
-    ) -> Result<(), DatabaseError> {
+    async fn hand_back(&self, leased: &LeasedGroup, how: HandBack) -> Result<(), DatabaseError> {
         let mut by_epoch: HashMap<i64, Vec<InstanceUuid>> = HashMap::new();
         for member in &leased.members {
             by_epoch.entry(member.ticket.epoch).or_default().push(member.instance.uuid);
         }
-        let excluded = leased.excluded_cells.clone();
         self.api()
             .run("hand_back", self.step_deadline(), move |conn| {
                 transaction(conn, "hand_back", |conn| {
                     let now = conn.now();
-                    let back_off = back_off.and_then(|wait| TimeDelta::from_std(wait).ok());
-                    let not_before = back_off.map(|wait| now + wait);
                     for (epoch, uuids) in &by_epoch {
-                        boot_state::hand_back(conn, uuids, *epoch, not_before, &excluded, now)?;
+                        boot_state::hand_back(conn, uuids, *epoch, &how, now)?;
                     }
                     Ok(())
                 })
@@ -437,7 +429,8 @@ fn read_group(
             continue;
         };
         let (ticket, history) = (state.ticket(), histories.remove(&uuid));
-        members.push(Member { ticket, instance, spec, attempts: state.attempts, history });
+        let (attempts, placements) = (state.attempts, state.placements);
+        members.push(Member { ticket, instance, spec, attempts, placements, history });
     }
     // A retry asks for its instance alone.
     let min_count = if members.iter().all(Member::is_retried) { 1 } else { group_min };

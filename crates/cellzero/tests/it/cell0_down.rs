@@ -146,9 +146,27 @@ async fn with_no_cell_that_can_be_written_it_is_buried_with_that_reason(
     let shown = test.plane.show(&ctx, accepted[0]).await.unwrap();
     assert!(shown.home.is_cell0());
     let message = shown.fault.unwrap().message;
-    assert!(message.starts_with("No valid host was found."), "{message}");
+    assert!(message.contains("The chosen cell could not be written in 3 attempts."), "{message}");
     point(&test, test.cell(0), &before).await;
     test.plane.settle().await.unwrap();
+    test.check_at_rest();
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_fits_only_in_a_cell_that_is_away_for_a_moment_is_not_buried(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = plane(engine, &[&[(9, 9000, 90)]]).await else { return };
+    let ctx = user();
+    let before = point(&test, test.cell(0), UNREACHABLE).await;
+    let accepted = test.plane.boot(&ctx, request("web", "1").build().unwrap()).await.unwrap();
+    let settled = test.plane.settle().await.unwrap();
+    assert_eq!((settled.in_cell0, settled.waiting), (0, 1));
+    point(&test, test.cell(0), &before).await;
+    settle_all(&test).await;
+    let shown = test.plane.show(&ctx, accepted[0]).await.unwrap();
+    assert_eq!(shown.home, Home::Cell(test.cell(0)));
     test.check_at_rest();
 }
 

@@ -56,6 +56,39 @@ async fn a_delete_while_building_leaves_nothing_to_build(
 }
 
 #[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletes_at_the_same_time_succeed_or_find_it_gone(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(4, 4096, 40)]]).await else { return };
+    let ctx = user();
+    for flavor in ["1", "huge"] {
+        for settled in [false, true] {
+            let asked = request("web", flavor).build().unwrap();
+            let accepted = test.plane.boot(&ctx, asked).await.unwrap();
+            if settled {
+                test.plane.settle().await.unwrap();
+            }
+            let uuid = accepted[0];
+            let delete = |plane: ControlPlane| async move { plane.delete(&user(), uuid).await };
+            let deletes: Vec<_> =
+                (0..4).map(|_| tokio::spawn(delete(test.plane.clone()))).collect();
+            let mut succeeded = 0;
+            for deleted in deletes {
+                match deleted.await.unwrap() {
+                    Ok(()) => succeeded += 1,
+                    Err(Write::Failed(DeleteError::InstanceNotFound { .. })) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(succeeded > 0);
+        }
+    }
+    test.plane.settle().await.unwrap();
+    test.check_at_rest();
+}
+
+#[rstest]
 #[tokio::test]
 async fn a_second_delete_and_another_projects_are_not_found(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS boot_states (
     lease_until DATETIME(6) NULL,
     not_before DATETIME(6) NULL,
     attempts INT NOT NULL,
+    placements INT NOT NULL,
     excluded_cells MEDIUMTEXT,
     request_version BIGINT NOT NULL,
     vcpus INT NOT NULL,

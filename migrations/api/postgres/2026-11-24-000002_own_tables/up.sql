@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS boot_states (
     lease_until TIMESTAMP,
     not_before TIMESTAMP,
     attempts INTEGER NOT NULL,
+    placements INTEGER NOT NULL,
     excluded_cells TEXT COLLATE "C",
     request_version BIGINT NOT NULL,
     vcpus INTEGER NOT NULL,

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS boot_states (
     lease_until DATETIME,
     not_before DATETIME,
     attempts INTEGER NOT NULL,
+    placements INTEGER NOT NULL,
     excluded_cells TEXT,
     request_version BIGINT NOT NULL,
     vcpus INTEGER NOT NULL,

@@ -1,0 +1,205 @@
+//! Operations: the effects outside the databases, and the way they are handed over.
+//!
+//! The sequence numbers of an instance rise with its epochs. Each epoch has room for many, since
+//! an instance may be rebooted any number of times while it lives.
+
+use cellzero_cell_db::outbox::OutboxRow;
+use cellzero_types::{BlockDevice, InstanceUuid, Networks, OperationUuid};
+use serde::{Deserialize, Serialize};
+
+/// The name of a build in an outbox.
+pub(crate) const BUILD: &str = "build";
+/// The name of a reboot in an outbox.
+pub(crate) const REBOOT: &str = "reboot";
+
+/// How many sequence numbers an epoch has, as a power of two.
+const EPOCH_BITS: u32 = 20;
+
+/// The sequence number of the effect that an epoch begins with: a build, a destroy, a release.
+pub(crate) fn sequence_of(epoch: i64) -> i64 {
+    epoch << EPOCH_BITS
+}
+
+/// The sequence number of the `nth` action on an instance that lives at `epoch`, from 1.
+pub(crate) fn sequence_of_action(epoch: i64, nth: i64) -> i64 {
+    sequence_of(epoch) + nth.min((1 << EPOCH_BITS) - 1)
+}
+
+/// Build an instance on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildOperation {
+    /// Stable: the same for every sending.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Rises for each instance.
+    pub sequence: i64,
+    /// Which sending this is, from 1: a higher one may be a repeat.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The host that is to build it.
+    pub host: String,
+    /// Hosts of the same cell that may be tried after it.
+    pub alternates: Vec<String>,
+    /// Where it is to be plugged in.
+    pub networks: Networks,
+}
+
+/// Destroy an instance on its host, and release what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestroyOperation {
+    /// Stable: the same for every sending.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Rises for each instance.
+    pub sequence: i64,
+    /// Which sending this is, from 1: a higher one may be a repeat.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The host that has it, or was to build it.
+    pub host: String,
+    /// Its block devices, whose volumes are to be detached, or deleted where they go with it.
+    pub block_devices: Vec<BlockDevice>,
+}
+
+/// Release volumes and ports of an instance that never had a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseOperation {
+    /// Stable: the same for every sending.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Rises for each instance.
+    pub sequence: i64,
+    /// Which sending this is, from 1: a higher one may be a repeat.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Its block devices.
+    pub block_devices: Vec<BlockDevice>,
+    /// The ports that were asked for.
+    pub networks: Networks,
+}
+
+/// Reboot an instance on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebootOperation {
+    /// Stable: the same for every sending.
+    pub id: OperationUuid,
+    /// The instance.
+    pub instance_uuid: InstanceUuid,
+    /// Rises for each instance.
+    pub sequence: i64,
+    /// Which sending this is, from 1: a higher one may be a repeat.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The host that has it.
+    pub host: String,
+}
+
+/// An effect, as the outbox of a cell holds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "lowercase")]
+pub(crate) enum Operation {
+    Build(BuildOperation),
+    Destroy(DestroyOperation),
+    Release(ReleaseOperation),
+    Reboot(RebootOperation),
+}
+
+impl Operation {
+    /// As the outbox holds it, for its next sending.
+    pub(crate) fn read(payload: &str, attempt: u32) -> Result<Operation, serde_json::Error> {
+        let mut operation: Operation = serde_json::from_str(payload)?;
+        match &mut operation {
+            Operation::Build(o) => o.attempt = attempt,
+            Operation::Destroy(o) => o.attempt = attempt,
+            Operation::Release(o) => o.attempt = attempt,
+            Operation::Reboot(o) => o.attempt = attempt,
+        }
+        Ok(operation)
+    }
+}
+
+impl From<Operation> for OutboxRow {
+    fn from(operation: Operation) -> OutboxRow {
+        let payload = serde_json::json!(operation).to_string();
+        let (name, id, instance_uuid, sequence, host) = match operation {
+            Operation::Build(o) => (BUILD, o.id, o.instance_uuid, o.sequence, Some(o.host)),
+            Operation::Destroy(o) => ("destroy", o.id, o.instance_uuid, o.sequence, Some(o.host)),
+            Operation::Release(o) => ("release", o.id, o.instance_uuid, o.sequence, None),
+            Operation::Reboot(o) => (REBOOT, o.id, o.instance_uuid, o.sequence, Some(o.host)),
+        };
+        OutboxRow { id, instance_uuid, sequence, operation: name.to_owned(), host, payload }
+    }
+}
+
+/// What a receiver says to an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatched {
+    /// It has the operation and will report when it is done.
+    Taken,
+    /// It is done already.
+    Done,
+}
+
+/// An effect could not be handed over; it is sent again.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the operation could not be dispatched: {reason}")]
+pub struct DispatchError {
+    /// Why, in the embedder's words.
+    pub reason: String,
+}
+
+/// The way to the compute hosts and to the services for volumes and ports.
+///
+/// Every call may be repeated with the same operation id: the receiver applies it once.
+#[async_trait::async_trait]
+pub trait Dispatch: std::fmt::Debug + Send + Sync {
+    /// Builds an instance on its host.
+    ///
+    /// # Errors
+    /// [`DispatchError`] where it could not be handed over; it is sent again.
+    async fn build(&self, operation: &BuildOperation) -> Result<Dispatched, DispatchError>;
+
+    /// Destroys an instance on its host; its claim is freed when that is done.
+    ///
+    /// # Errors
+    /// [`DispatchError`] where it could not be handed over; it is sent again.
+    async fn destroy(&self, operation: &DestroyOperation) -> Result<Dispatched, DispatchError>;
+
+    /// Releases volumes and ports of an instance that never had a host.
+    ///
+    /// # Errors
+    /// [`DispatchError`] where it could not be handed over; it is sent again.
+    async fn release(&self, operation: &ReleaseOperation) -> Result<Dispatched, DispatchError>;
+
+    /// Reboots an instance on its host.
+    ///
+    /// # Errors
+    /// [`DispatchError`] where it could not be handed over; it is sent again.
+    async fn reboot(&self, operation: &RebootOperation) -> Result<Dispatched, DispatchError>;
+}
+
+/// The default: every operation is done at once, so that an instance becomes ACTIVE in process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InProcessDispatch;
+
+#[async_trait::async_trait]
+impl Dispatch for InProcessDispatch {
+    async fn build(&self, _: &BuildOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Done)
+    }
+
+    async fn destroy(&self, _: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Done)
+    }
+
+    async fn release(&self, _: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Done)
+    }
+
+    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Done)
+    }
+}
