@@ -32,6 +32,11 @@ pub struct Guards {
     pub one_look: bool,
     /// A show that finds nothing reads the mapping again instead of answering `NotFound`.
     pub look_again: bool,
+    /// A claim is taken only where the host has a slot left.
+    pub capacity: bool,
+    /// A group's verdict stands once an instance was decided by it, also where that one was retried
+    /// since.
+    pub verdict: bool,
 }
 
 /// How to remove one guard.
@@ -54,9 +59,11 @@ impl Guards {
         sequence: true,
         one_look: true,
         look_again: true,
+        capacity: true,
+        verdict: true,
     };
 
-    const REMOVALS: [(&str, Remove); 14] = [
+    const REMOVALS: [(&str, Remove); 16] = [
         ("epoch", |g| g.epoch = false),
         ("intent", |g| g.intent = false),
         ("fence", |g| g.fence = false),
@@ -70,11 +77,18 @@ impl Guards {
         ("sequence of effects", |g| g.sequence = false),
         ("sweep reads at one moment", |g| g.one_look = false),
         ("show looks again", |g| g.look_again = false),
+        ("capacity of a host", |g| g.capacity = false),
+        ("standing verdict of a group", |g| g.verdict = false),
         (Guards::IMPLIED, |g| g.null_check = false),
     ];
 
     /// The one guard whose removal changes nothing in the model, since the others imply it.
     pub const IMPLIED: &str = "NULL check of the mapping";
+
+    /// Whether it guards what two instances share, so that one alone cannot miss it.
+    pub fn is_of_groups(&self) -> bool {
+        !(self.capacity && self.verdict)
+    }
 
     /// Each guard's name, with all guards but that one.
     pub fn each_removed() -> impl Iterator<Item = (&'static str, Guards)> {
