@@ -29,18 +29,16 @@ pub enum Action {
     Place { orchestrator: usize, targets: [Option<Cell>; INSTANCES_MAX] },
     /// 4: an instance is written into its target.
     Write { orchestrator: usize, instance: usize, commit: Commit },
-    /// After an unknown commit: what stands in the cell is read.
-    ReadWritten { orchestrator: usize, instance: usize },
     /// 5: the decision.
     Decide { orchestrator: usize, instance: usize, commit: Commit },
     /// After a decision without a known effect: the API database is read.
     ReadDecided { orchestrator: usize, instance: usize },
     /// Rows of a contrary decision are taken back.
     Undo { orchestrator: usize, instance: usize },
-    /// 6: the intents for a cell that are due are read.
-    ReadIntents { orchestrator: usize, instance: usize, cell: Cell },
-    /// 6: the cell is swept, or a delete is ended there.
-    SweepCell { orchestrator: usize, instance: usize, commit: Commit },
+    /// 6: the intents that are due are read.
+    ReadIntents { orchestrator: usize, instance: usize },
+    /// 6: one of their cells is swept, or a delete is ended there.
+    SweepCell { orchestrator: usize, instance: usize, cell: Cell, commit: Commit },
     /// 6: the intents are forgotten.
     ForgetIntents { orchestrator: usize, instance: usize },
     /// An orchestrator forgets all that it holds.
@@ -51,7 +49,9 @@ pub enum Action {
     ReadBuild { dispatcher: usize, instance: usize, cell: Cell },
     /// 7: the mapping is asked whether it may be sent.
     ConfirmBuild { dispatcher: usize },
-    /// 7: it reaches the receiver.
+    /// 7: what is to be sent is taken from the outbox for one sending.
+    TakeEffect { dispatcher: usize },
+    /// 7: a build reaches the receiver.
     DeliverBuild { dispatcher: usize },
     /// A destroy is read from the outbox of a cell.
     ReadDestroy { dispatcher: usize, instance: usize, cell: Cell },
@@ -59,7 +59,7 @@ pub enum Action {
     DeliverDestroy { dispatcher: usize },
     /// The destroy is acknowledged: the claim is freed.
     FreeClaim { dispatcher: usize },
-    /// What was delivered is deleted from the outbox.
+    /// What was delivered, or nobody needs any more, is deleted from the outbox.
     ForgetEffect { dispatcher: usize },
     /// A dispatcher forgets what it holds.
     CrashDispatcher { dispatcher: usize },

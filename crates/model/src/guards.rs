@@ -24,7 +24,7 @@ pub struct Guards {
     /// A decision needs a mapping without a cell. The others imply it.
     pub null_check: bool,
     /// A build is sent only at the epoch that was decided, not only where the mapping names its
-    /// cell.
+    /// cell, and only while it stands in its outbox. Either of the two is enough.
     pub build_epoch: bool,
     /// A receiver drops what has no higher sequence number than what it has applied.
     pub sequence: bool,
@@ -73,7 +73,7 @@ impl Guards {
         ("mapping check of reads", |g| g.mapping_check = false),
         ("guarded queued_for_delete", |g| g.queued_for_delete = false),
         ("counter of retries", |g| g.retry_counter = false),
-        ("build at the decided epoch", |g| g.build_epoch = false),
+        ("build as it was decided", |g| g.build_epoch = false),
         ("sequence of effects", |g| g.sequence = false),
         ("sweep reads at one moment", |g| g.one_look = false),
         ("show looks again", |g| g.look_again = false),

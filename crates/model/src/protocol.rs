@@ -74,6 +74,8 @@ const COMMITS: [Commit; 3] = [Commit::Done, Commit::Unacknowledged, Commit::Lost
 
 impl Protocol {
     /// Takes a step; false where it cannot be taken.
+    ///
+    /// Orchestrators and dispatchers stay where they are.
     pub(crate) fn apply(&self, state: &mut State, action: Action) -> bool {
         match action {
             Action::Accept { orchestrator } => self.accept(state, orchestrator),
@@ -84,9 +86,6 @@ impl Protocol {
             Action::Write { orchestrator, instance, commit } => {
                 self.write(state, orchestrator, instance, commit);
             }
-            Action::ReadWritten { orchestrator, instance } => {
-                Self::read_written(state, orchestrator, instance);
-            }
             Action::Decide { orchestrator, instance, commit } => {
                 self.decide(state, orchestrator, instance, commit);
             }
@@ -94,11 +93,11 @@ impl Protocol {
                 self.read_decided(state, orchestrator, instance);
             }
             Action::Undo { orchestrator, instance } => self.undo(state, orchestrator, instance),
-            Action::ReadIntents { orchestrator, instance, cell } => {
-                Self::read_intents(state, orchestrator, instance, cell);
+            Action::ReadIntents { orchestrator, instance } => {
+                Self::read_intents(state, orchestrator, instance);
             }
-            Action::SweepCell { orchestrator, instance, commit } => {
-                self.sweep_cell(state, orchestrator, instance, commit);
+            Action::SweepCell { orchestrator, instance, cell, commit } => {
+                self.sweep_cell(state, (orchestrator, instance), cell, commit);
             }
             Action::ForgetIntents { orchestrator, instance } => {
                 Self::forget_intents(state, orchestrator, instance);
@@ -113,6 +112,7 @@ impl Protocol {
                 Self::read_build(state, dispatcher, instance, cell);
             }
             Action::ConfirmBuild { dispatcher } => self.confirm_build(state, dispatcher),
+            Action::TakeEffect { dispatcher } => self.take_effect(state, dispatcher),
             Action::DeliverBuild { dispatcher } => self.deliver_build(state, dispatcher),
             Action::ReadDestroy { dispatcher, instance, cell } => {
                 Self::read_destroy(state, dispatcher, instance, cell);
@@ -174,22 +174,15 @@ impl Protocol {
         match state.orchestrators[orchestrator][instance] {
             Work::Leased(_) => {}
             Work::Idle => {
-                let it = &state.instances[instance];
-                let due = (0..self.bounds.cells() as Cell).filter(|cell| it.due_in(*cell) != 0);
-                actions.extend(due.map(|cell| Action::ReadIntents {
-                    orchestrator,
-                    instance,
-                    cell,
-                }));
+                if state.instances[instance].due_intents().next().is_some() {
+                    actions.push(Action::ReadIntents { orchestrator, instance });
+                }
             }
             Work::Placed(..) => actions.extend(commits(2).map(|commit| Action::Write {
                 orchestrator,
                 instance,
                 commit,
             })),
-            Work::WriteUnknown(..) => {
-                actions.push(Action::ReadWritten { orchestrator, instance });
-            }
             Work::Written(..) => actions.extend(commits(2).map(|commit| Action::Decide {
                 orchestrator,
                 instance,
@@ -199,13 +192,20 @@ impl Protocol {
                 actions.push(Action::ReadDecided { orchestrator, instance });
             }
             Work::Undo(..) => actions.push(Action::Undo { orchestrator, instance }),
+            Work::Sweep { left: 0, .. } => {
+                actions.push(Action::ForgetIntents { orchestrator, instance });
+            }
             // A sweep that is lost altogether is a stall: the state does not change.
-            Work::Sweep { .. } => actions.extend(commits(1).map(|commit| Action::SweepCell {
-                orchestrator,
-                instance,
-                commit,
-            })),
-            Work::Swept(_) => actions.push(Action::ForgetIntents { orchestrator, instance }),
+            Work::Sweep { left, .. } => {
+                for cell in (0..self.bounds.cells() as Cell).filter(|cell| left & 1 << cell != 0) {
+                    actions.extend(commits(1).map(|commit| Action::SweepCell {
+                        orchestrator,
+                        instance,
+                        cell,
+                        commit,
+                    }));
+                }
+            }
         }
     }
 
@@ -257,7 +257,8 @@ impl Protocol {
                         if rows.build > 0 {
                             actions.push(Action::ReadBuild { dispatcher, instance, cell });
                         }
-                        if rows.destroy > 0 {
+                        // Of each instance the effect that comes first.
+                        if rows.destroy > 0 && (rows.build == 0 || rows.destroy < rows.build) {
                             actions.push(match self.bounds.grain {
                                 Grain::Fine => Action::ReadDestroy { dispatcher, instance, cell },
                                 Grain::Coarse => Action::Destroy { instance, cell },
@@ -268,8 +269,9 @@ impl Protocol {
                 return;
             }
             Courier::BuildRead(..) => Action::ConfirmBuild { dispatcher },
-            Courier::Confirmed(..) => Action::DeliverBuild { dispatcher },
-            Courier::DestroyRead(..) => Action::DeliverDestroy { dispatcher },
+            Courier::Confirmed(..) | Courier::DestroyRead(..) => Action::TakeEffect { dispatcher },
+            Courier::BuildTaken(..) => Action::DeliverBuild { dispatcher },
+            Courier::DestroyTaken(..) => Action::DeliverDestroy { dispatcher },
             Courier::Destroyed(..) => Action::FreeClaim { dispatcher },
             Courier::Built(..) | Courier::Freed(..) => Action::ForgetEffect { dispatcher },
         };

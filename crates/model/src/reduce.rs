@@ -5,7 +5,7 @@
 //! instance, so a run of two, looked at for one of them, is a run of the model with one, which is
 //! explored in the fine grain. What is left for two is what they share, in the coarse grain.
 
-use crate::state::{INSTANCES_MAX, Instance, Row, State, Work};
+use crate::state::{Cell, INSTANCES_MAX, Instance, Row, Rows, State, Work};
 
 impl Work {
     /// Whether no step that is left of it can change anything, now or later. Forgetting it is then
@@ -16,13 +16,14 @@ impl Work {
             Work::Written(epoch, _) => {
                 instance.epoch != epoch || !instance.request || instance.queued
             }
-            Work::Sweep { intents, cell, reached, dead } => {
-                let rows = &instance.cells[usize::from(cell)];
-                let erases = rows.written > 0 && rows.written < reached;
-                let deletes = dead && rows.row == Row::Live;
-                instance.standing(intents) == 0 && rows.fence >= reached && !erases && !deletes
+            Work::Sweep { intents, left, reached, dying } => {
+                let touches = |(cell, rows): (Cell, &Rows)| {
+                    let erases = rows.written > 0 && rows.written < reached;
+                    let deletes = dying == Some(cell) && rows.row == Row::Live;
+                    left & 1 << cell != 0 && (rows.fence < reached || erases || deletes)
+                };
+                instance.standing(intents) == 0 && !(0..).zip(&instance.cells).any(touches)
             }
-            Work::Swept(intents) => instance.standing(intents) == 0,
             // A placement proposes also what is no longer its own, and a read is followed by more.
             _ => false,
         }
@@ -31,10 +32,9 @@ impl Work {
     /// Without the intents that another has forgotten.
     fn trimmed(self, instance: &Instance) -> Work {
         match self {
-            Work::Sweep { intents, cell, reached, dead } => {
-                Work::Sweep { intents: instance.standing(intents), cell, reached, dead }
+            Work::Sweep { intents, left, reached, dying } => {
+                Work::Sweep { intents: instance.standing(intents), left, reached, dying }
             }
-            Work::Swept(intents) => Work::Swept(instance.standing(intents)),
             other => other,
         }
     }

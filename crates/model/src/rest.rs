@@ -83,10 +83,12 @@ impl Protocol {
             Work::Written(..) => Action::Decide { orchestrator, instance, commit },
             Work::DecisionUnknown(..) => Action::ReadDecided { orchestrator, instance },
             Work::Undo(..) => Action::Undo { orchestrator, instance },
-            Work::Sweep { .. } => Action::SweepCell { orchestrator, instance, commit },
-            Work::Swept(_) => Action::ForgetIntents { orchestrator, instance },
-            Work::Idle | Work::Leased(_) | Work::WriteUnknown(..) => {
-                Action::ReadWritten { orchestrator, instance }
+            Work::Sweep { left, .. } if left != 0 => {
+                let cell = left.trailing_zeros() as Cell;
+                Action::SweepCell { orchestrator, instance, cell, commit }
+            }
+            Work::Idle | Work::Leased(_) | Work::Sweep { .. } => {
+                Action::ForgetIntents { orchestrator, instance }
             }
         })
     }
@@ -114,8 +116,8 @@ impl Protocol {
 
     fn sweep_next(&self, state: &State) -> Option<Action> {
         state.instances.iter().enumerate().find_map(|(instance, it)| {
-            let (_, cell) = it.due_intents().next()?;
-            Some(Action::ReadIntents { orchestrator: 0, instance, cell })
+            it.due_intents().next()?;
+            Some(Action::ReadIntents { orchestrator: 0, instance })
         })
     }
 
@@ -124,8 +126,11 @@ impl Protocol {
         match state.couriers[dispatcher] {
             Courier::Idle => {}
             Courier::BuildRead(..) => return Some(Action::ConfirmBuild { dispatcher }),
-            Courier::Confirmed(..) => return Some(Action::DeliverBuild { dispatcher }),
-            Courier::DestroyRead(..) => return Some(Action::DeliverDestroy { dispatcher }),
+            Courier::Confirmed(..) | Courier::DestroyRead(..) => {
+                return Some(Action::TakeEffect { dispatcher });
+            }
+            Courier::BuildTaken(..) => return Some(Action::DeliverBuild { dispatcher }),
+            Courier::DestroyTaken(..) => return Some(Action::DeliverDestroy { dispatcher }),
             Courier::Destroyed(..) => return Some(Action::FreeClaim { dispatcher }),
             Courier::Built(..) | Courier::Freed(..) => {
                 return Some(Action::ForgetEffect { dispatcher });
@@ -134,9 +139,9 @@ impl Protocol {
         state.instances.iter().enumerate().find_map(|(instance, it)| {
             it.cells.iter().enumerate().find_map(|(cell, rows)| {
                 let cell = cell as Cell;
-                // A build that nobody decided is not to be sent, and one of a deleted instance neither.
+                // A build that nobody decided is not to be sent; orphans are judged as rows.
                 let decided = it.mapping == Some(cell) && it.decided == rows.build;
-                if rows.build > 0 && decided && !it.queued {
+                if rows.build > 0 && (decided || it.queued) {
                     Some(Action::ReadBuild { dispatcher, instance, cell })
                 } else if rows.destroy > 0 {
                     Some(match self.bounds.grain {

@@ -95,22 +95,19 @@ pub(crate) enum Work {
     Idle,
     Leased(u8),
     Placed(u8, Cell),
-    /// The write was sent and its commit not acknowledged.
-    WriteUnknown(u8, Cell),
     Written(u8, Cell),
     /// The decision was sent and its commit not acknowledged.
     DecisionUnknown(u8, Cell),
     Undo(u8, Cell),
-    /// Intents for a cell (a bit for each epoch) are to be swept, up to the epoch that the instance
-    /// has reached.
+    /// Intents (a bit for each epoch) are to be swept, up to the epoch that the instance has reached.
     Sweep {
         intents: u8,
-        cell: Cell,
+        /// A bit for each cell that is left; the intents are forgotten when there is none.
+        left: u8,
         reached: u8,
-        dead: bool,
+        /// The home of a deleted instance, in which its delete is to be ended.
+        dying: Option<Cell>,
     },
-    /// The cell is swept; the intents are to be forgotten.
-    Swept(u8),
 }
 
 /// What a dispatcher holds.
@@ -122,9 +119,12 @@ pub(crate) enum Courier {
     BuildRead(u8, Cell, u8),
     /// The mapping confirmed it.
     Confirmed(u8, Cell, u8),
-    /// It was delivered; its row is to be forgotten.
+    /// It was taken for one sending.
+    BuildTaken(u8, Cell, u8),
+    /// It was delivered, or its instance is gone; its row is to be forgotten.
     Built(u8, Cell, u8),
     DestroyRead(u8, Cell, u8),
+    DestroyTaken(u8, Cell, u8),
     /// Destroyed; the claim is to be freed.
     Destroyed(u8, Cell, u8),
     /// The claim is free; the row is to be forgotten.
@@ -223,12 +223,6 @@ impl Instance {
             let epoch = u8::try_from(epoch).ok()?;
             (epoch < self.epoch || !self.request).then_some((epoch, (*cell)?))
         })
-    }
-
-    /// The intents for a cell that are due, as a bit for each epoch.
-    pub(crate) fn due_in(&self, cell: Cell) -> u8 {
-        let due = self.due_intents().filter(|(_, target)| *target == cell);
-        due.fold(0, |mask, (epoch, _)| mask | 1 << epoch)
     }
 
     /// Those of these intents that still stand.

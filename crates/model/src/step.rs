@@ -93,16 +93,9 @@ impl Protocol {
         state.orchestrators[o][i] = match commit {
             Commit::Done if fenced => Work::Idle,
             Commit::Done => Work::Written(epoch, cell),
-            _ => Work::WriteUnknown(epoch, cell),
+            // Written again at the same epoch: under the lock of the fence it is known what stands.
+            _ => Work::Placed(epoch, cell),
         };
-    }
-
-    pub(crate) fn read_written(state: &mut State, o: usize, i: usize) {
-        let Work::WriteUnknown(epoch, cell) = state.orchestrators[o][i] else { return };
-        let ours = state.instances[i].cells[usize::from(cell)].written == epoch;
-        // What was not written is written again at the same epoch, if the fence lets it.
-        state.orchestrators[o][i] =
-            if ours { Work::Written(epoch, cell) } else { Work::Placed(epoch, cell) };
     }
 
     pub(crate) fn decide(&self, state: &mut State, o: usize, i: usize, commit: Commit) {

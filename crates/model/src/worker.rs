@@ -15,30 +15,37 @@ impl Rows {
 }
 
 impl Protocol {
-    pub(crate) fn read_intents(state: &mut State, o: usize, i: usize, cell: Cell) {
+    pub(crate) fn read_intents(state: &mut State, o: usize, i: usize) {
         let instance = &state.instances[i];
-        let intents = instance.due_in(cell);
-        let dead = instance.queued && instance.mapping == Some(cell);
-        let reached = instance.epoch;
-        state.orchestrators[o][i] = Work::Sweep { intents, cell, reached, dead };
+        let due = || instance.due_intents();
+        state.orchestrators[o][i] = Work::Sweep {
+            intents: due().fold(0, |mask, (epoch, _)| mask | 1 << epoch),
+            left: due().fold(0, |mask, (_, cell)| mask | 1 << cell),
+            reached: instance.epoch,
+            dying: instance.mapping.filter(|_| instance.queued),
+        };
     }
 
-    pub(crate) fn sweep_cell(&self, state: &mut State, o: usize, i: usize, commit: Commit) {
-        let Work::Sweep { intents, cell, reached, dead } = state.orchestrators[o][i] else {
+    pub(crate) fn sweep_cell(
+        &self,
+        state: &mut State,
+        (o, i): (usize, usize),
+        cell: Cell,
+        commit: Commit,
+    ) {
+        let Work::Sweep { intents, left, reached, dying } = state.orchestrators[o][i] else {
             return;
         };
         let instance = &mut state.instances[i];
         // Without the guard the mapping is read in a step of its own, later.
-        let later = instance.queued && instance.mapping == Some(cell);
-        let dead = if self.guards.one_look { dead } else { later };
+        let later = instance.mapping.filter(|_| instance.queued);
+        let dying = if self.guards.one_look { dying } else { later };
         let rows = &mut instance.cells[usize::from(cell)];
         if self.guards.sweep && commit != Commit::Lost {
             rows.fence = rows.fence.max(reached);
-            if dead {
+            if dying == Some(cell) {
                 if rows.row == Row::Live {
                     rows.row = Row::Deleted;
-                    // A build that still waits is never sent again, so it must not wait for ever.
-                    rows.build = 0;
                     rows.destroy = if cell == CELL0 { 0 } else { reached };
                 }
             } else if rows.written > 0 && (rows.written < reached || !self.guards.written_epoch) {
@@ -46,12 +53,13 @@ impl Protocol {
             }
         }
         if commit == Commit::Done {
-            state.orchestrators[o][i] = Work::Swept(intents);
+            let left = left & !(1 << cell);
+            state.orchestrators[o][i] = Work::Sweep { intents, left, reached, dying };
         }
     }
 
     pub(crate) fn forget_intents(state: &mut State, o: usize, i: usize) {
-        let Work::Swept(intents) = state.orchestrators[o][i] else { return };
+        let Work::Sweep { intents, .. } = state.orchestrators[o][i] else { return };
         for (epoch, intent) in state.instances[i].intents.iter_mut().enumerate() {
             if intents & (1 << epoch) != 0 {
                 *intent = None;
@@ -75,17 +83,33 @@ impl Protocol {
     pub(crate) fn confirm_build(&self, state: &mut State, d: usize) {
         let Courier::BuildRead(i, cell, sequence) = state.couriers[d] else { return };
         let instance = &state.instances[usize::from(i)];
-        let decided =
-            (instance.decided == sequence && !instance.queued) || !self.guards.build_epoch;
-        state.couriers[d] = if instance.mapping == Some(cell) && decided {
+        let decided = instance.decided == sequence || !self.guards.build_epoch;
+        state.couriers[d] = if instance.queued {
+            Courier::Built(i, cell, sequence)
+        } else if instance.mapping == Some(cell) && decided {
             Courier::Confirmed(i, cell, sequence)
         } else {
             Courier::Idle
         };
     }
 
+    /// Takes what still stands in the outbox. A lease on it binds nobody here.
+    pub(crate) fn take_effect(&self, state: &mut State, d: usize) {
+        let blind = !self.guards.build_epoch;
+        let rows = |i: u8, cell: Cell| &state.instances[usize::from(i)].cells[usize::from(cell)];
+        state.couriers[d] = match state.couriers[d] {
+            Courier::Confirmed(i, cell, sequence) if rows(i, cell).build == sequence || blind => {
+                Courier::BuildTaken(i, cell, sequence)
+            }
+            Courier::DestroyRead(i, cell, sequence) if rows(i, cell).destroy == sequence => {
+                Courier::DestroyTaken(i, cell, sequence)
+            }
+            _ => Courier::Idle,
+        };
+    }
+
     pub(crate) fn deliver_build(&self, state: &mut State, d: usize) {
-        let Courier::Confirmed(i, cell, sequence) = state.couriers[d] else { return };
+        let Courier::BuildTaken(i, cell, sequence) = state.couriers[d] else { return };
         state.couriers[d] = Courier::Built(i, cell, sequence);
         let instance = &mut state.instances[usize::from(i)];
         let receiver = &mut instance.receiver;
@@ -107,7 +131,7 @@ impl Protocol {
     }
 
     pub(crate) fn deliver_destroy(&self, state: &mut State, d: usize) {
-        let Courier::DestroyRead(i, cell, sequence) = state.couriers[d] else { return };
+        let Courier::DestroyTaken(i, cell, sequence) = state.couriers[d] else { return };
         state.couriers[d] = Courier::Destroyed(i, cell, sequence);
         let receiver = &mut state.instances[usize::from(i)].receiver;
         if sequence > receiver.applied || !self.guards.sequence {
