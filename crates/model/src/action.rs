@@ -1,6 +1,6 @@
 //! Every step that a process can take, and every fault.
 
-use crate::state::{Cell, INSTANCES_MAX};
+use crate::state::{Cell, DISPATCHERS, INSTANCES_MAX, ORCHESTRATORS};
 
 /// How a commit ends, for the one who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,4 +83,59 @@ pub enum Action {
     ListCell { cell: Cell },
     /// The read takes its next step.
     Read,
+}
+
+impl Action {
+    /// Whose step it is, where an orchestrator's.
+    pub(crate) fn orchestrator(mut self) -> Option<usize> {
+        self.orchestrator_mut().copied()
+    }
+
+    fn orchestrator_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Action::Accept { orchestrator }
+            | Action::Lease { orchestrator }
+            | Action::Place { orchestrator, .. }
+            | Action::Write { orchestrator, .. }
+            | Action::Decide { orchestrator, .. }
+            | Action::ReadDecided { orchestrator, .. }
+            | Action::Undo { orchestrator, .. }
+            | Action::ReadIntents { orchestrator, .. }
+            | Action::SweepCell { orchestrator, .. }
+            | Action::ForgetIntents { orchestrator, .. }
+            | Action::Crash { orchestrator }
+            | Action::GiveUp { orchestrator, .. } => Some(orchestrator),
+            _ => None,
+        }
+    }
+
+    fn dispatcher_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Action::ReadBuild { dispatcher, .. }
+            | Action::ConfirmBuild { dispatcher }
+            | Action::TakeEffect { dispatcher }
+            | Action::DeliverBuild { dispatcher }
+            | Action::ReadDestroy { dispatcher, .. }
+            | Action::DeliverDestroy { dispatcher }
+            | Action::FreeClaim { dispatcher }
+            | Action::ForgetEffect { dispatcher }
+            | Action::CrashDispatcher { dispatcher } => Some(dispatcher),
+            _ => None,
+        }
+    }
+
+    /// The same step of each orchestrator, or of each dispatcher, that could take it.
+    pub(crate) fn by_any(self) -> Vec<Action> {
+        let mut all = vec![self];
+        for number in 0..ORCHESTRATORS.max(DISPATCHERS) {
+            let mut other = self;
+            if let Some(orchestrator) = other.orchestrator_mut() {
+                *orchestrator = number;
+            } else if let Some(dispatcher) = other.dispatcher_mut() {
+                *dispatcher = number;
+            }
+            all.push(other);
+        }
+        all
+    }
 }

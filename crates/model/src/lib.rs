@@ -18,6 +18,7 @@ mod rest;
 pub mod run;
 mod state;
 mod step;
+pub mod trace;
 mod worker;
 
 pub use action::{Action, Commit};

@@ -138,7 +138,12 @@ impl Protocol {
         true
     }
 
-    fn work_actions(&self, state: &State, orchestrator: usize, actions: &mut Vec<Action>) {
+    pub(crate) fn work_actions(
+        &self,
+        state: &State,
+        orchestrator: usize,
+        actions: &mut Vec<Action>,
+    ) {
         let work = &state.orchestrators[orchestrator];
         let busy = |work: &&Work| **work != Work::Idle;
         if self.bounds.grain == Grain::Fine && work.iter().any(|work| busy(&work)) {

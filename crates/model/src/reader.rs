@@ -40,6 +40,25 @@ impl Protocol {
         }
     }
 
+    /// How often the reader finds the instance if its next step is its last; none where that says
+    /// nothing.
+    pub(crate) fn answer_of(&self, state: &State) -> Option<u8> {
+        match state.reader {
+            Reader::Show(show) | Reader::Resolve(show) => {
+                let instance = &state.instances[0];
+                match show.at {
+                    ShowStep::Mapping => Some(0),
+                    ShowStep::Request => instance.request.then_some(1),
+                    ShowStep::Row(cell) => {
+                        (instance.cells[usize::from(cell)].row == Row::Live).then_some(1)
+                    }
+                }
+            }
+            Reader::List(list, _) => Some(list.count),
+            Reader::Idle => None,
+        }
+    }
+
     fn show_step(&self, state: &mut State, mut show: Show, then: fn(Show) -> Reader) {
         let instance = &state.instances[0];
         let found = match show.at {

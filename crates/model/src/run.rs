@@ -10,7 +10,7 @@ use crate::protocol::{AT_REST, Bounds, Grain, Protocol, Readers};
 use crate::rest::Unrest;
 
 /// One instance in full.
-const ONE: Bounds = Bounds {
+pub const ONE: Bounds = Bounds {
     instances: 1,
     epoch_max: 3,
     live_cells: 1,

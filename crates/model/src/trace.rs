@@ -5,10 +5,13 @@
 
 use stateright::Model;
 
-use crate::action::Action;
+use crate::action::{Action, Commit};
 use crate::protocol::Protocol;
 use crate::run::Violation;
-use crate::state::{Cell, Deleter, INSTANCES_MAX, Row, State, Work};
+use crate::state::{
+    Cell, Courier, DISPATCHERS, INSTANCES_MAX, ListStep, ORCHESTRATORS, Reader, Row, ShowStep,
+    State, Work,
+};
 
 /// A step, and what the databases hold after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,33 @@ pub struct Step {
     pub action: Action,
     /// What the databases hold.
     pub held: Vec<Held>,
-    /// Which orchestrators, of those that there are, hold anything.
-    pub busy: Vec<bool>,
+    /// Which orchestrators hold anything.
+    pub busy: [bool; ORCHESTRATORS],
+    /// Which dispatchers hold anything.
+    pub carrying: [bool; DISPATCHERS],
+    /// What the step read, where it is one of a reader.
+    pub read: Option<ReadAt>,
+    /// How often a reader found the instance, where the step ended it with an answer.
+    pub answer: Option<u8>,
+}
+
+/// A step of a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAt {
+    /// A show reads the mapping.
+    Mapping,
+    /// A show reads the build request, in one go with the mapping.
+    Request,
+    /// A show reads the row of a cell.
+    Row(Cell),
+    /// A list reads build requests, in one go with the counter of retries.
+    Requests,
+    /// A list reads the mappings.
+    Mappings,
+    /// A list reads the counter again, in one go with the mappings.
+    Counter,
+    /// A list reads an instance whole from its cell.
+    Whole(Cell),
 }
 
 /// What all databases hold of one instance, and what its receiver has applied.
@@ -76,10 +104,18 @@ pub enum HeldRow {
 }
 
 impl Protocol {
-    /// Takes steps from the beginning, each only if it can be taken; `None` where one cannot.
-    pub fn trace(&self, actions: &[Action]) -> Option<Vec<Step>> {
+    /// Takes steps from the beginning, but those that cannot be taken when it is their turn.
+    pub fn follow(&self, actions: impl IntoIterator<Item = Action>) -> Vec<Step> {
         let mut state = State::default();
-        actions.iter().map(|action| self.step(&mut state, *action)).collect()
+        let mut habits = Habits::default();
+        let mut steps = Vec::new();
+        for action in actions {
+            if self.walk_actions(&state, &habits).contains(&action) {
+                habits.note(action);
+                steps.extend(self.step(&mut state, action));
+            }
+        }
+        steps
     }
 
     /// A walk of at most `length` steps, the same for the same seed. A fault comes at every fifth
@@ -87,9 +123,10 @@ impl Protocol {
     pub fn walk(&self, seed: u64, length: usize) -> Vec<Step> {
         let mut state = State::default();
         let mut random = Random(seed);
+        let mut habits = Habits::default();
         let mut steps = Vec::with_capacity(length);
         for _ in 0..length {
-            let mut actions = self.walk_actions(&state);
+            let mut actions = self.walk_actions(&state, &habits);
             if random.below(5) > 0 && actions.iter().any(|action| !is_fault(action)) {
                 actions.retain(|action| !is_fault(action));
             }
@@ -97,6 +134,7 @@ impl Protocol {
                 break;
             }
             let action = actions.swap_remove(random.below(actions.len()));
+            habits.note(action);
             steps.extend(self.step(&mut state, action));
         }
         steps
@@ -105,33 +143,37 @@ impl Protocol {
     /// The steps of a violation, in which each orchestrator and dispatcher keeps its number.
     ///
     /// # Panics
-    /// When the violation is not of this protocol.
-    pub fn with_identities(&self, violation: &Violation) -> Vec<Step> {
+    /// When the violation is not one of this protocol.
+    pub fn with_identities(&self, violation: &Violation) -> Vec<Action> {
         let (mut sorted, mut state) = (State::default(), State::default());
-        let mut steps = Vec::with_capacity(violation.trace.len());
+        let mut actions = Vec::with_capacity(violation.trace.len());
         for action in &violation.trace {
             let next = self.next_state(&sorted, *action).expect("a step of this protocol");
-            let own = |action: Action| {
+            // Whose step leads to the same state, it was theirs.
+            let found = action.by_any().into_iter().find_map(|action| {
                 let mut own = state.clone();
-                self.apply(&mut own, action).then(|| (self.step_of(&own, action), own))
-            };
-            // The one whose step leads to the same state is the one that took it.
-            let same = |(_, own): &(Step, State)| {
-                let mut own = own.clone();
-                own.orchestrators.sort_unstable();
-                own.couriers.sort_unstable();
-                own == next
-            };
-            let found = action.by_any().into_iter().filter_map(own).find(same);
-            let (step, own) = found.expect("one of them took it");
-            steps.push(step);
+                let taken = self.apply(&mut own, action);
+                (taken && own.is_like(&next)).then_some((action, own))
+            });
+            let (action, own) = found.expect("one of them took it");
+            actions.push(action);
             (sorted, state) = (next, own);
         }
-        steps
+        actions
     }
 
     fn step(&self, state: &mut State, action: Action) -> Option<Step> {
-        self.apply(state, action).then(|| self.step_of(state, action))
+        let before = state.clone();
+        let reads = matches!(action, Action::Read).then(|| before.reader.at()).flatten();
+        if !self.apply(state, action) {
+            return None;
+        }
+        let mut step = self.step_of(state, action);
+        step.read = reads;
+        if before.reader != Reader::Idle && state.reader == Reader::Idle {
+            step.answer = self.answer_of(&before);
+        }
+        Some(step)
     }
 
     fn step_of(&self, state: &State, action: Action) -> Step {
@@ -149,19 +191,105 @@ impl Protocol {
             applied: instance.receiver.applied,
             runs: instance.receiver.runs,
         });
-        let busy = state.orchestrators.iter().map(|work| *work != [Work::Idle; INSTANCES_MAX]);
-        Step { action, held: held.collect(), busy: busy.collect() }
+        let held = held.collect();
+        let busy = state.orchestrators.map(|work| work != [Work::Idle; INSTANCES_MAX]);
+        let carrying = state.couriers.map(|courier| courier != Courier::Idle);
+        Step { action, held, busy, carrying, read: None, answer: None }
     }
 
-    /// What can be done that the real code does too: what it does in one go is not torn apart.
-    fn walk_actions(&self, state: &State) -> Vec<Action> {
+    /// What can be done, of what the real code does too, and what it does in one go not torn apart.
+    fn walk_actions(&self, state: &State, habits: &Habits) -> Vec<Action> {
+        let one_go = match state.reader {
+            Reader::Show(show) | Reader::Resolve(show) => show.at == ShowStep::Request,
+            Reader::List(_, step) => matches!(step, ListStep::Requests | ListStep::Counter),
+            Reader::Idle => false,
+        };
+        if one_go {
+            return vec![Action::Read];
+        }
         let mut actions = Vec::new();
         self.actions(state, &mut actions);
-        // Nobody is in the middle of what cannot be stopped there.
-        if let Deleter::Seen(..) = state.deleter {
-            return vec![Action::Delete];
+        // Two that hold the same are one for a search.
+        for orchestrator in 1..if state.accepted { ORCHESTRATORS } else { 0 } {
+            if state.orchestrators[0] == state.orchestrators[orchestrator] {
+                self.work_actions(state, orchestrator, &mut actions);
+            }
         }
+        actions.retain(|action| habits.allow(*action));
         actions
+    }
+}
+
+/// What the real code does not do, though the protocol allows it.
+#[derive(Debug, Default)]
+struct Habits {
+    /// An unknown write is tried once more, and then it counts as failed.
+    rewritten: [bool; ORCHESTRATORS],
+    /// After an unknown sweep of a cell the pass ends; the intents stand.
+    failed: [bool; ORCHESTRATORS],
+}
+
+impl Habits {
+    fn allow(&self, action: Action) -> bool {
+        let failed = action.orchestrator().is_some_and(|o| self.failed[o]);
+        match action {
+            Action::Crash { .. } => true,
+            _ if failed => false,
+            // What was decided otherwise is left to the sweep.
+            Action::Undo { .. } => false,
+            Action::Write { orchestrator, commit, .. } => {
+                commit == Commit::Done || !self.rewritten[orchestrator]
+            }
+            _ => true,
+        }
+    }
+
+    fn note(&mut self, action: Action) {
+        match action {
+            Action::Place { orchestrator, .. } => self.rewritten[orchestrator] = false,
+            Action::Write { orchestrator, commit, .. } if commit != Commit::Done => {
+                self.rewritten[orchestrator] = true;
+            }
+            Action::SweepCell { orchestrator, commit, .. } if commit != Commit::Done => {
+                self.failed[orchestrator] = true;
+            }
+            Action::Crash { orchestrator } => {
+                self.rewritten[orchestrator] = false;
+                self.failed[orchestrator] = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Reader {
+    /// What its next step reads.
+    fn at(&self) -> Option<ReadAt> {
+        Some(match self {
+            Reader::Idle => return None,
+            Reader::Show(show) | Reader::Resolve(show) => match show.at {
+                ShowStep::Mapping => ReadAt::Mapping,
+                ShowStep::Request => ReadAt::Request,
+                ShowStep::Row(cell) => ReadAt::Row(cell),
+            },
+            Reader::List(_, step) => match step {
+                ListStep::Requests => ReadAt::Requests,
+                ListStep::Cells(_) => return None,
+                ListStep::Mapping => ReadAt::Mappings,
+                ListStep::Counter => ReadAt::Counter,
+                ListStep::Whole(cell) => ReadAt::Whole(*cell),
+            },
+        })
+    }
+}
+
+impl State {
+    /// Whether it is this sorted state.
+    fn is_like(&self, sorted: &State) -> bool {
+        let mut own = self.clone();
+        own.orchestrators.sort_unstable();
+        own.couriers.sort_unstable();
+        own == *sorted
     }
 }
 
@@ -178,7 +306,6 @@ impl From<&crate::state::Rows> for HeldInCell {
 }
 
 fn is_fault(action: &Action) -> bool {
-    use crate::action::Commit;
     match action {
         Action::Crash { .. } | Action::CrashDispatcher { .. } | Action::CrashDelete => true,
         Action::Write { commit, .. }
