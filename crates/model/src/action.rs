@@ -23,8 +23,9 @@ pub enum Commit {
 pub enum Action {
     /// 1: a group is accepted, and its acceptor takes the first lease.
     Accept { orchestrator: usize },
-    /// 2: what waits of the group is taken in a new epoch.
-    Lease { orchestrator: usize },
+    /// 2: what waits of the group is taken in a new epoch, or only one of it, where another was
+    /// retried or handed back at another time.
+    Lease { orchestrator: usize, only: Option<usize> },
     /// 3: claims, intents and the group's verdict. What is proposed may be buried all the same.
     Place { orchestrator: usize, targets: [Option<Cell>; INSTANCES_MAX] },
     /// 4: an instance is written into its target.
@@ -94,7 +95,7 @@ impl Action {
     fn orchestrator_mut(&mut self) -> Option<&mut usize> {
         match self {
             Action::Accept { orchestrator }
-            | Action::Lease { orchestrator }
+            | Action::Lease { orchestrator, .. }
             | Action::Place { orchestrator, .. }
             | Action::Write { orchestrator, .. }
             | Action::Decide { orchestrator, .. }

@@ -79,7 +79,7 @@ impl Protocol {
     pub(crate) fn apply(&self, state: &mut State, action: Action) -> bool {
         match action {
             Action::Accept { orchestrator } => self.accept(state, orchestrator),
-            Action::Lease { orchestrator } => Self::lease(state, orchestrator),
+            Action::Lease { orchestrator, only } => Self::lease(state, orchestrator, only),
             Action::Place { orchestrator, targets } => {
                 return self.place(state, orchestrator, targets).is_some();
             }
@@ -150,7 +150,11 @@ impl Protocol {
             actions.push(Action::Crash { orchestrator });
         }
         if Self::may_lease(state, orchestrator, self.bounds.epoch_max) {
-            actions.push(Action::Lease { orchestrator });
+            actions.push(Action::Lease { orchestrator, only: None });
+            if Self::waiting(state).count() > 1 && state.any_decided() {
+                let each = Self::waiting(state);
+                actions.extend(each.map(|i| Action::Lease { orchestrator, only: Some(i) }));
+            }
         }
         if work.iter().any(|work| matches!(work, Work::Leased(_))) {
             // The whole group is placed in one transaction before any of it goes on.

@@ -67,7 +67,7 @@ impl Protocol {
             .or_else(|| self.dispatch_next(state))
             .or_else(|| {
                 Self::may_lease(state, 0, EPOCHS as u8 - 1)
-                    .then_some(Action::Lease { orchestrator: 0 })
+                    .then_some(Action::Lease { orchestrator: 0, only: None })
             })
     }
 

@@ -15,7 +15,7 @@ impl Protocol {
     }
 
     /// The instances that a lease takes together: what waits of the group, retried ones too.
-    fn waiting(state: &State) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn waiting(state: &State) -> impl Iterator<Item = usize> + '_ {
         (0..INSTANCES_MAX).filter(|i| state.instances[*i].request)
     }
 
@@ -28,8 +28,9 @@ impl Protocol {
             && epochs().all(|epoch| epoch <= epoch_max)
     }
 
-    pub(crate) fn lease(state: &mut State, orchestrator: usize) {
-        let members: Vec<usize> = Self::waiting(state).collect();
+    pub(crate) fn lease(state: &mut State, orchestrator: usize, only: Option<usize>) {
+        let members: Vec<usize> =
+            Self::waiting(state).filter(|i| only.is_none_or(|only| only == *i)).collect();
         for i in members {
             state.instances[i].epoch += 1;
             state.orchestrators[orchestrator][i] = Work::Leased(state.instances[i].epoch);

@@ -114,7 +114,7 @@ impl<'w> Replay<'w> {
     async fn take(&mut self, step: &Step, before: &Held) {
         match step.action {
             Action::Accept { orchestrator } => self.accept(orchestrator).await,
-            Action::Lease { orchestrator } => self.lease(orchestrator).await,
+            Action::Lease { orchestrator, .. } => self.lease(orchestrator).await,
             Action::Place { orchestrator, targets } => {
                 *self.world.told.buries.lock().unwrap() = targets[0] == Some(0);
                 self.go(orchestrator, PROPOSE, CommitFate::Real).await;
