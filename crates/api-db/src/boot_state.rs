@@ -38,7 +38,7 @@ pub struct BootState {
     pub group_min: i32,
     /// The epoch: rises with each lease, delete and retry.
     pub epoch: i64,
-    /// The epoch that found the home; none while there is none.
+    /// The epoch that found the last home; none before the first.
     pub decided_epoch: Option<i64>,
     /// How often it has waited.
     pub attempts: i32,
@@ -256,7 +256,7 @@ pub fn uuids_of_group(
     uuids.iter().map(|uuid| parse(uuid)).collect()
 }
 
-/// Whether any instance of a group has a home. One statement.
+/// Whether any instance of a group has a home, or had one before it was retried. One statement.
 ///
 /// # Errors
 /// The database's.
@@ -511,7 +511,8 @@ pub fn release_all(
 }
 
 /// Begins the boot of a buried instance anew, whose row the caller has locked: a new epoch, without
-/// what earlier attempts left. One statement.
+/// what earlier attempts left. The epoch that was decided stays, so that what is left of the group
+/// is still bound by the verdict by which it was. One statement.
 ///
 /// # Errors
 /// The database's.
@@ -524,7 +525,6 @@ pub fn begin_retry(
     diesel::update(boot_states::table.find(locked.instance_uuid.text()))
         .set((
             boot_states::epoch.eq(epoch),
-            boot_states::decided_epoch.eq(None::<i64>),
             boot_states::owner.eq(None::<String>),
             boot_states::lease_until.eq(None::<NaiveDateTime>),
             boot_states::not_before.eq(None::<NaiveDateTime>),

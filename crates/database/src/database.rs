@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
+use crate::gate;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -191,6 +192,7 @@ impl<K: SchemaKind> Database<K> {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
+        let entered = gate::operation(name, &self.pool.label).await;
         let place = Place { database: Arc::clone(&self.pool.label), operation: name, deadline };
         let permit = self.pool.permit(&place).await?;
         let (answer, answered) = oneshot::channel();
@@ -198,7 +200,9 @@ impl<K: SchemaKind> Database<K> {
         let job = {
             let (pool, place, commit_begun) =
                 (Arc::clone(&self.pool), place.clone(), Arc::clone(&commit_begun));
+            let entered = entered.clone();
             tokio::task::spawn_blocking(move || {
+                let _inside = gate::Inside::enter(entered);
                 pool.operate(permit, place, commit_begun, work, answer);
             })
         };

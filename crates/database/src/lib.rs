@@ -29,6 +29,7 @@ mod deadline;
 mod dump;
 mod error;
 mod fault;
+mod gate;
 mod identity;
 mod kept;
 mod migrate;
@@ -49,6 +50,8 @@ pub use deadline::{DEADLINE_AHEAD_MAX, Deadline};
 pub use diesel_migrations::EmbeddedMigrations;
 pub use dump::dump_rows;
 pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
+#[cfg(feature = "failpoints")]
+pub use gate::{CommitFate, Gate, Passed, Stop, with_gate};
 pub use identity::{Expected, Identity};
 pub use net::{MysqlNet, Net, PgNet};
 pub use schema::{Column, ColumnKind, Difference, Schema, Table};

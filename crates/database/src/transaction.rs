@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
 use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 use crate::fault;
+use crate::gate;
 use crate::tally::count;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ where
     if conn.depth > 0 {
         return savepoint(conn, work);
     }
+    gate::transaction(name);
     let mut attempt = 1;
     loop {
         let error = match attempt_once(conn, &mut work) {
@@ -160,10 +162,20 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         roll_back(conn);
         return Err(DatabaseError::because(ErrorKind::CommitUnknown, error));
     }
+    if gate::loses_commit() {
+        conn.give_up();
+        roll_back(conn);
+        return Err(DatabaseError::new(ErrorKind::CommitUnknown, "a test lost the commit"));
+    }
     match conn.control("COMMIT") {
         Ok(()) => {
             conn.note_transaction(TransactionStep::Ended);
             count(&conn.tally.commits);
+            if gate::loses_acknowledgement() {
+                conn.give_up();
+                let message = "a test lost the acknowledgement of the commit";
+                return Err(DatabaseError::new(ErrorKind::CommitUnknown, message));
+            }
             fault::point().map_err(|error| {
                 conn.give_up();
                 DatabaseError::because(ErrorKind::CommitUnknown, error)

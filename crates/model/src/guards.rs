@@ -24,7 +24,7 @@ pub struct Guards {
     /// A decision needs a mapping without a cell. The others imply it.
     pub null_check: bool,
     /// A build is sent only at the epoch that was decided, not only where the mapping names its
-    /// cell.
+    /// cell, and only while it stands in its outbox. Either of the two is enough.
     pub build_epoch: bool,
     /// A receiver drops what has no higher sequence number than what it has applied.
     pub sequence: bool,
@@ -32,6 +32,11 @@ pub struct Guards {
     pub one_look: bool,
     /// A show that finds nothing reads the mapping again instead of answering `NotFound`.
     pub look_again: bool,
+    /// A claim is taken only where the host has a slot left.
+    pub capacity: bool,
+    /// A group's verdict stands once an instance was decided by it, also where that one was retried
+    /// since.
+    pub verdict: bool,
 }
 
 /// How to remove one guard.
@@ -54,9 +59,11 @@ impl Guards {
         sequence: true,
         one_look: true,
         look_again: true,
+        capacity: true,
+        verdict: true,
     };
 
-    const REMOVALS: [(&str, Remove); 14] = [
+    const REMOVALS: [(&str, Remove); 16] = [
         ("epoch", |g| g.epoch = false),
         ("intent", |g| g.intent = false),
         ("fence", |g| g.fence = false),
@@ -66,15 +73,22 @@ impl Guards {
         ("mapping check of reads", |g| g.mapping_check = false),
         ("guarded queued_for_delete", |g| g.queued_for_delete = false),
         ("counter of retries", |g| g.retry_counter = false),
-        ("build at the decided epoch", |g| g.build_epoch = false),
+        ("build as it was decided", |g| g.build_epoch = false),
         ("sequence of effects", |g| g.sequence = false),
         ("sweep reads at one moment", |g| g.one_look = false),
         ("show looks again", |g| g.look_again = false),
+        ("capacity of a host", |g| g.capacity = false),
+        ("standing verdict of a group", |g| g.verdict = false),
         (Guards::IMPLIED, |g| g.null_check = false),
     ];
 
     /// The one guard whose removal changes nothing in the model, since the others imply it.
     pub const IMPLIED: &str = "NULL check of the mapping";
+
+    /// Whether it guards what two instances share, so that one alone cannot miss it.
+    pub fn is_of_groups(&self) -> bool {
+        !(self.capacity && self.verdict)
+    }
 
     /// Each guard's name, with all guards but that one.
     pub fn each_removed() -> impl Iterator<Item = (&'static str, Guards)> {

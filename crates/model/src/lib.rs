@@ -13,13 +13,15 @@ mod action;
 mod guards;
 mod protocol;
 mod reader;
+mod reduce;
 mod rest;
 pub mod run;
 mod state;
 mod step;
+pub mod trace;
 mod worker;
 
 pub use action::{Action, Commit};
 pub use guards::Guards;
-pub use protocol::{Bounds, Protocol, Readers};
+pub use protocol::{Bounds, Grain, Protocol, Readers};
 pub use state::State;

@@ -4,10 +4,9 @@ use stateright::{Model, Property};
 
 use crate::action::{Action, Commit};
 use crate::guards::Guards;
-use crate::rest::Unrest;
 use crate::state::{
-    CELL0, Cell, Courier, Deleter, Flaw, INSTANCES_MAX, ListStep, ORCHESTRATORS, Reader, State,
-    Work,
+    CELL0, Cell, Courier, DISPATCHERS, Deleter, Flaw, INSTANCES_MAX, ListStep, ORCHESTRATORS,
+    Reader, Row, State, Work,
 };
 
 /// Which reader runs beside the writers. Readers change nothing, so one at a time is enough; the
@@ -22,6 +21,16 @@ pub enum Readers {
     List,
     /// Any, and the dispatcher too: for random walks.
     All,
+}
+
+/// How finely the steps are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    /// Every transaction, read, delivery and unknown commit is a step of its own.
+    Fine,
+    /// For two instances: what touches one instance alone, and is explored in the fine grain with
+    /// one, is one step. `reduce` says why nothing is lost.
+    Coarse,
 }
 
 /// How large the model is.
@@ -39,6 +48,8 @@ pub struct Bounds {
     pub min_count: usize,
     /// Who reads.
     pub readers: Readers,
+    /// How finely the steps are told apart.
+    pub grain: Grain,
 }
 
 impl Bounds {
@@ -56,22 +67,24 @@ pub struct Protocol {
     pub guards: Guards,
 }
 
+/// All properties of a state at rest, which are judged together.
+pub(crate) const AT_REST: &str = "at rest";
+
 const COMMITS: [Commit; 3] = [Commit::Done, Commit::Unacknowledged, Commit::Lost];
 
 impl Protocol {
     /// Takes a step; false where it cannot be taken.
+    ///
+    /// Orchestrators and dispatchers stay where they are.
     pub(crate) fn apply(&self, state: &mut State, action: Action) -> bool {
         match action {
             Action::Accept { orchestrator } => self.accept(state, orchestrator),
-            Action::Lease { orchestrator, first } => Self::lease(state, orchestrator, first),
+            Action::Lease { orchestrator, only } => Self::lease(state, orchestrator, only),
             Action::Place { orchestrator, targets } => {
                 return self.place(state, orchestrator, targets).is_some();
             }
             Action::Write { orchestrator, instance, commit } => {
                 self.write(state, orchestrator, instance, commit);
-            }
-            Action::ReadWritten { orchestrator, instance } => {
-                Self::read_written(state, orchestrator, instance);
             }
             Action::Decide { orchestrator, instance, commit } => {
                 self.decide(state, orchestrator, instance, commit);
@@ -80,31 +93,41 @@ impl Protocol {
                 self.read_decided(state, orchestrator, instance);
             }
             Action::Undo { orchestrator, instance } => self.undo(state, orchestrator, instance),
-            Action::ReadIntent { orchestrator, instance, intent } => {
-                Self::read_intent(state, orchestrator, instance, intent);
+            Action::ReadIntents { orchestrator, instance } => {
+                Self::read_intents(state, orchestrator, instance);
             }
-            Action::SweepCell { orchestrator, instance, commit } => {
-                self.sweep_cell(state, orchestrator, instance, commit);
+            Action::SweepCell { orchestrator, instance, cell, commit } => {
+                self.sweep_cell(state, (orchestrator, instance), cell, commit);
             }
-            Action::ForgetIntent { orchestrator, instance } => {
-                Self::forget_intent(state, orchestrator, instance);
+            Action::ForgetIntents { orchestrator, instance } => {
+                Self::forget_intents(state, orchestrator, instance);
             }
             Action::Crash { orchestrator } => {
                 state.orchestrators[orchestrator] = Default::default();
             }
-            Action::ReadBuild { instance, cell } => Self::read_build(state, instance, cell),
-            Action::ConfirmBuild => self.confirm_build(state),
-            Action::DeliverBuild => self.deliver_build(state),
-            Action::ReadDestroy { instance, cell } => Self::read_destroy(state, instance, cell),
-            Action::DeliverDestroy => self.deliver_destroy(state),
-            Action::FreeClaim => Self::free_claim(state),
-            Action::ForgetEffect => Self::forget_effect(state),
-            Action::CrashDispatcher => state.courier = Courier::Idle,
+            Action::GiveUp { orchestrator, instance } => {
+                state.orchestrators[orchestrator][instance] = Work::Idle;
+            }
+            Action::ReadBuild { dispatcher, instance, cell } => {
+                Self::read_build(state, dispatcher, instance, cell);
+            }
+            Action::ConfirmBuild { dispatcher } => self.confirm_build(state, dispatcher),
+            Action::TakeEffect { dispatcher } => self.take_effect(state, dispatcher),
+            Action::DeliverBuild { dispatcher } => self.deliver_build(state, dispatcher),
+            Action::ReadDestroy { dispatcher, instance, cell } => {
+                Self::read_destroy(state, dispatcher, instance, cell);
+            }
+            Action::DeliverDestroy { dispatcher } => self.deliver_destroy(state, dispatcher),
+            Action::FreeClaim { dispatcher } => Self::free_claim(state, dispatcher),
+            Action::ForgetEffect { dispatcher } => Self::forget_effect(state, dispatcher),
+            Action::CrashDispatcher { dispatcher } => state.couriers[dispatcher] = Courier::Idle,
             Action::ReadForDelete { instance } => {
                 let seen = state.instances[instance].mapping;
                 state.deleter = Deleter::Seen(instance as u8, seen);
             }
             Action::Delete => self.delete(state),
+            Action::DeleteAtOnce { instance } => self.delete_at_once(state, instance),
+            Action::Destroy { instance, cell } => Self::destroy(state, instance, cell),
             Action::CrashDelete => state.deleter = Deleter::Idle,
             Action::Retry { instance } => Self::retry(state, instance),
             Action::Show => Self::begin_show(state),
@@ -115,10 +138,23 @@ impl Protocol {
         true
     }
 
-    fn work_actions(&self, state: &State, orchestrator: usize, actions: &mut Vec<Action>) {
+    pub(crate) fn work_actions(
+        &self,
+        state: &State,
+        orchestrator: usize,
+        actions: &mut Vec<Action>,
+    ) {
         let work = &state.orchestrators[orchestrator];
-        if work.iter().any(|work| *work != Work::Idle) {
+        let busy = |work: &&Work| **work != Work::Idle;
+        if self.bounds.grain == Grain::Fine && work.iter().any(|work| busy(&work)) {
             actions.push(Action::Crash { orchestrator });
+        }
+        if Self::may_lease(state, orchestrator, self.bounds.epoch_max) {
+            actions.push(Action::Lease { orchestrator, only: None });
+            if Self::waiting(state).count() > 1 && state.any_decided() {
+                let each = Self::waiting(state);
+                actions.extend(each.map(|i| Action::Lease { orchestrator, only: Some(i) }));
+            }
         }
         if work.iter().any(|work| matches!(work, Work::Leased(_))) {
             // The whole group is placed in one transaction before any of it goes on.
@@ -126,49 +162,58 @@ impl Protocol {
             return;
         }
         for (instance, work) in work.iter().enumerate().take(self.bounds.instances) {
-            let commits = COMMITS.into_iter();
-            match work {
-                Work::Leased(_) => {}
-                Work::Idle => {
-                    let due = state.instances[instance].due_intents();
-                    actions.extend(due.map(|(intent, _)| Action::ReadIntent {
+            if self.bounds.grain == Grain::Coarse && busy(&work) {
+                actions.push(Action::GiveUp { orchestrator, instance });
+            }
+            self.step_actions(state, (orchestrator, instance), actions);
+        }
+    }
+
+    /// The steps of one orchestrator for one instance.
+    fn step_actions(
+        &self,
+        state: &State,
+        (orchestrator, instance): (usize, usize),
+        actions: &mut Vec<Action>,
+    ) {
+        let commits = |unknown: usize| match self.bounds.grain {
+            Grain::Fine => COMMITS.into_iter().take(1 + unknown),
+            Grain::Coarse => COMMITS.into_iter().take(1),
+        };
+        match state.orchestrators[orchestrator][instance] {
+            Work::Leased(_) => {}
+            Work::Idle => {
+                if state.instances[instance].due_intents().next().is_some() {
+                    actions.push(Action::ReadIntents { orchestrator, instance });
+                }
+            }
+            Work::Placed(..) => actions.extend(commits(2).map(|commit| Action::Write {
+                orchestrator,
+                instance,
+                commit,
+            })),
+            Work::Written(..) => actions.extend(commits(2).map(|commit| Action::Decide {
+                orchestrator,
+                instance,
+                commit,
+            })),
+            Work::DecisionUnknown(..) => {
+                actions.push(Action::ReadDecided { orchestrator, instance });
+            }
+            Work::Undo(..) => actions.push(Action::Undo { orchestrator, instance }),
+            Work::Sweep { left: 0, .. } => {
+                actions.push(Action::ForgetIntents { orchestrator, instance });
+            }
+            // A sweep that is lost altogether is a stall: the state does not change.
+            Work::Sweep { left, .. } => {
+                for cell in (0..self.bounds.cells() as Cell).filter(|cell| left & 1 << cell != 0) {
+                    actions.extend(commits(1).map(|commit| Action::SweepCell {
                         orchestrator,
                         instance,
-                        intent,
-                    }));
-                    let epoch = state.instances[instance].epoch;
-                    if epoch < self.bounds.epoch_max
-                        && Self::may_lease(state, orchestrator, instance)
-                    {
-                        actions.push(Action::Lease { orchestrator, first: instance });
-                    }
-                }
-                Work::Placed(..) => actions.extend(commits.map(|commit| Action::Write {
-                    orchestrator,
-                    instance,
-                    commit,
-                })),
-                Work::WriteUnknown(..) => {
-                    actions.push(Action::ReadWritten { orchestrator, instance });
-                }
-                Work::Written(..) => actions.extend(commits.map(|commit| Action::Decide {
-                    orchestrator,
-                    instance,
-                    commit,
-                })),
-                Work::DecisionUnknown(..) => {
-                    actions.push(Action::ReadDecided { orchestrator, instance });
-                }
-                Work::Undo(..) => actions.push(Action::Undo { orchestrator, instance }),
-                // A sweep that is lost altogether is a stall: the state does not change.
-                Work::Sweep { .. } => {
-                    actions.extend(commits.take(2).map(|commit| Action::SweepCell {
-                        orchestrator,
-                        instance,
+                        cell,
                         commit,
-                    }))
+                    }));
                 }
-                Work::Swept(_) => actions.push(Action::ForgetIntent { orchestrator, instance }),
             }
         }
     }
@@ -198,7 +243,10 @@ impl Protocol {
             Deleter::Idle => {
                 let alive = |i: &usize| !state.instances[*i].queued;
                 let instances = (0..self.bounds.instances).filter(alive);
-                actions.extend(instances.map(|instance| Action::ReadForDelete { instance }));
+                actions.extend(instances.map(|instance| match self.bounds.grain {
+                    Grain::Fine => Action::ReadForDelete { instance },
+                    Grain::Coarse => Action::DeleteAtOnce { instance },
+                }));
             }
         }
         for instance in 0..self.bounds.instances {
@@ -210,28 +258,33 @@ impl Protocol {
         }
     }
 
-    fn dispatch_actions(state: &State, actions: &mut Vec<Action>) {
-        let next = match state.courier {
+    fn dispatch_actions(&self, state: &State, dispatcher: usize, actions: &mut Vec<Action>) {
+        let next = match state.couriers[dispatcher] {
             Courier::Idle => {
                 for (instance, it) in state.instances.iter().enumerate() {
                     for (cell, rows) in (0..).zip(&it.cells) {
                         if rows.build > 0 {
-                            actions.push(Action::ReadBuild { instance, cell });
+                            actions.push(Action::ReadBuild { dispatcher, instance, cell });
                         }
-                        if rows.destroy > 0 {
-                            actions.push(Action::ReadDestroy { instance, cell });
+                        // Of each instance the effect that comes first.
+                        if rows.destroy > 0 && (rows.build == 0 || rows.destroy < rows.build) {
+                            actions.push(match self.bounds.grain {
+                                Grain::Fine => Action::ReadDestroy { dispatcher, instance, cell },
+                                Grain::Coarse => Action::Destroy { instance, cell },
+                            });
                         }
                     }
                 }
                 return;
             }
-            Courier::BuildRead(..) => Action::ConfirmBuild,
-            Courier::Confirmed(..) => Action::DeliverBuild,
-            Courier::DestroyRead(..) => Action::DeliverDestroy,
-            Courier::Destroyed(..) => Action::FreeClaim,
-            Courier::Built(..) | Courier::Freed(..) => Action::ForgetEffect,
+            Courier::BuildRead(..) => Action::ConfirmBuild { dispatcher },
+            Courier::Confirmed(..) | Courier::DestroyRead(..) => Action::TakeEffect { dispatcher },
+            Courier::BuildTaken(..) => Action::DeliverBuild { dispatcher },
+            Courier::DestroyTaken(..) => Action::DeliverDestroy { dispatcher },
+            Courier::Destroyed(..) => Action::FreeClaim { dispatcher },
+            Courier::Built(..) | Courier::Freed(..) => Action::ForgetEffect { dispatcher },
         };
-        actions.extend([next, Action::CrashDispatcher]);
+        actions.extend([next, Action::CrashDispatcher { dispatcher }]);
     }
 
     fn read_actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -279,7 +332,11 @@ impl Model for Protocol {
         }
         self.user_actions(state, actions);
         if matches!(self.bounds.readers, Readers::None | Readers::All) {
-            Self::dispatch_actions(state, actions);
+            for dispatcher in 0..DISPATCHERS {
+                if dispatcher == 0 || state.couriers[0] != state.couriers[dispatcher] {
+                    self.dispatch_actions(state, dispatcher, actions);
+                }
+            }
         }
         self.read_actions(state, actions);
     }
@@ -289,7 +346,12 @@ impl Model for Protocol {
         if !self.apply(&mut next, action) {
             return None;
         }
+        if self.bounds.grain == Grain::Coarse {
+            next.forget_dead_work();
+            next.sort_instances();
+        }
         next.orchestrators.sort_unstable();
+        next.couriers.sort_unstable();
         Some(next)
     }
 
@@ -318,25 +380,26 @@ impl Model for Protocol {
                         && state.instances.iter().filter(runs).count() <= model.bounds.slots
                 })
             }),
+            Property::always("what runs is claimed", |_: &Protocol, state: &State| {
+                let claimed = |it: &crate::state::Instance| it.claim == it.receiver.runs;
+                state.instances.iter().all(|it| it.receiver.runs.is_none() || claimed(it))
+            }),
+            Property::always("a claim is freed by its destroy", |_: &Protocol, state: &State| {
+                state.couriers.iter().all(|courier| {
+                    let Courier::Destroyed(i, cell, _) = *courier else { return true };
+                    let it = &state.instances[usize::from(i)];
+                    let gone = it.cells[usize::from(cell)].row == Row::Deleted;
+                    it.claim.is_none() || (gone && it.queued && it.claim == Some(cell))
+                })
+            }),
             Property::always("group as one", |_: &Protocol, state: &State| {
                 let live = |it: &crate::state::Instance| it.mapping.is_some_and(|c| c != CELL0);
                 let grouped = state.instances.iter().any(|it| it.in_group() && live(it));
-                !grouped || state.verdict == Some(true)
+                let one_verdict = state.acted.is_none() || state.acted == state.verdict;
+                one_verdict && (!grouped || state.verdict == Some(true))
             }),
-            Property::always("at rest: settled", |model: &Protocol, state: &State| {
-                model.unrest(state) != Some(Unrest::Unsettled)
-            }),
-            Property::always("at rest: nothing lost", |model: &Protocol, state: &State| {
-                model.unrest(state) != Some(Unrest::Lost)
-            }),
-            Property::always("at rest: no orphans", |model: &Protocol, state: &State| {
-                model.unrest(state) != Some(Unrest::Orphan)
-            }),
-            Property::always("at rest: claims match", |model: &Protocol, state: &State| {
-                model.unrest(state) != Some(Unrest::Claims)
-            }),
-            Property::always("at rest: runs what is decided", |model: &Protocol, state: &State| {
-                model.unrest(state) != Some(Unrest::Dispatch)
+            Property::always(AT_REST, |model: &Protocol, state: &State| {
+                model.unrest(state).is_none()
             }),
         ]
     }

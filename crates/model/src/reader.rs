@@ -17,7 +17,7 @@ impl Protocol {
 
     pub(crate) fn begin_list(state: &mut State) {
         let (dead, retries) = (state.instances[0].queued, state.instances[0].retries);
-        let list = List { dead, retries, request: false, rows: 0, count: 0 };
+        let list = List { dead, retries, request: false, rows: 0, count: 0, home: None };
         state.reader = Reader::List(list, ListStep::Requests);
     }
 
@@ -37,6 +37,25 @@ impl Protocol {
             Reader::Show(show) => self.show_step(state, show, Reader::Show),
             Reader::Resolve(show) => self.show_step(state, show, Reader::Resolve),
             Reader::List(list, step) => self.list_step(state, list, step),
+        }
+    }
+
+    /// How often the reader finds the instance if its next step is its last; none where that says
+    /// nothing.
+    pub(crate) fn answer_of(&self, state: &State) -> Option<u8> {
+        match state.reader {
+            Reader::Show(show) | Reader::Resolve(show) => {
+                let instance = &state.instances[0];
+                match show.at {
+                    ShowStep::Mapping => Some(0),
+                    ShowStep::Request => instance.request.then_some(1),
+                    ShowStep::Row(cell) => {
+                        (instance.cells[usize::from(cell)].row == Row::Live).then_some(1)
+                    }
+                }
+            }
+            Reader::List(list, _) => Some(list.count),
+            Reader::Idle => None,
         }
     }
 
@@ -74,15 +93,23 @@ impl Protocol {
             ListStep::Cells(_) => return,
             ListStep::Mapping => {
                 list.count = self.confirmed(state, list);
+                list.home = instance.mapping.filter(|cell| list.rows & (1 << cell) != 0);
                 ListStep::Counter
             }
             ListStep::Counter => {
-                if instance.retries == list.retries || !self.guards.retry_counter {
-                    return answer(state, list.count, list.dead);
+                let moved = instance.retries != list.retries && self.guards.retry_counter;
+                match list.home {
+                    _ if moved => return resolve(state, list),
+                    Some(home) if list.count > 0 => ListStep::Whole(home),
+                    _ => return answer(state, list.count, list.dead),
                 }
-                let show = Show { looks: 1, dead: list.dead, at: ShowStep::Mapping };
-                state.reader = Reader::Resolve(show);
-                return;
+            }
+            ListStep::Whole(home) => {
+                // A row that is gone from its cell by now has moved.
+                if instance.cells[usize::from(home)].row == Row::Absent {
+                    return resolve(state, list);
+                }
+                return answer(state, list.count, list.dead);
             }
         };
         state.reader = Reader::List(list, next);
@@ -98,6 +125,12 @@ impl Protocol {
         let in_home = instance.mapping.is_some_and(|cell| list.rows & (1 << cell) != 0);
         u8::from(!instance.queued && (in_home || list.request))
     }
+}
+
+/// What moved while the list was read is looked at by itself.
+fn resolve(state: &mut State, list: List) {
+    let show = Show { looks: 1, dead: list.dead, at: ShowStep::Mapping };
+    state.reader = Reader::Resolve(show);
 }
 
 fn answer(state: &mut State, count: u8, dead: bool) {

@@ -6,8 +6,10 @@
 //! every state, and not only on some fair path.
 
 use crate::action::{Action, Commit};
-use crate::protocol::Protocol;
-use crate::state::{CELL0, Cell, Courier, Deleter, INSTANCES_MAX, Reader, Row, State, Work};
+use crate::protocol::{Grain, Protocol};
+use crate::state::{
+    CELL0, Cell, Courier, Deleter, EPOCHS, INSTANCES_MAX, Reader, Row, State, Work,
+};
 
 /// More steps than any recovery within the bounds takes.
 const STEPS_MAX: u32 = 120;
@@ -27,12 +29,25 @@ pub(crate) enum Unrest {
     Dispatch,
 }
 
+impl Unrest {
+    /// The property that it breaks.
+    pub(crate) fn property(self) -> &'static str {
+        match self {
+            Unrest::Unsettled => "at rest: settled",
+            Unrest::Lost => "at rest: nothing lost",
+            Unrest::Orphan => "at rest: no orphans",
+            Unrest::Claims => "at rest: claims match",
+            Unrest::Dispatch => "at rest: runs what is decided",
+        }
+    }
+}
+
 impl Protocol {
     /// What is wrong once recovery has run from this state, if anything is.
     pub(crate) fn unrest(&self, state: &State) -> Option<Unrest> {
         let mut state = state.clone();
         state.orchestrators = Default::default();
-        state.courier = Courier::Idle;
+        state.couriers = Default::default();
         state.deleter = Deleter::Idle;
         state.reader = Reader::Idle;
         for _ in 0..STEPS_MAX {
@@ -49,16 +64,11 @@ impl Protocol {
     fn recover(&self, state: &State) -> Option<Action> {
         self.carry_on(state)
             .or_else(|| self.sweep_next(state))
-            .or_else(|| Self::dispatch_next(state))
+            .or_else(|| self.dispatch_next(state))
             .or_else(|| {
-                let first = (0..INSTANCES_MAX).find(|i| state.instances[*i].request)?;
-                (Self::may_lease(state, 0, first) && self.has_epochs_left(state, first))
-                    .then_some(Action::Lease { orchestrator: 0, first })
+                Self::may_lease(state, 0, EPOCHS as u8 - 1)
+                    .then_some(Action::Lease { orchestrator: 0, only: None })
             })
-    }
-
-    fn has_epochs_left(&self, state: &State, i: usize) -> bool {
-        usize::from(state.instances[i].epoch) + 1 < crate::state::EPOCHS
     }
 
     fn carry_on(&self, state: &State) -> Option<Action> {
@@ -73,10 +83,12 @@ impl Protocol {
             Work::Written(..) => Action::Decide { orchestrator, instance, commit },
             Work::DecisionUnknown(..) => Action::ReadDecided { orchestrator, instance },
             Work::Undo(..) => Action::Undo { orchestrator, instance },
-            Work::Sweep { .. } => Action::SweepCell { orchestrator, instance, commit },
-            Work::Swept(_) => Action::ForgetIntent { orchestrator, instance },
-            Work::Idle | Work::Leased(_) | Work::WriteUnknown(..) => {
-                Action::ReadWritten { orchestrator, instance }
+            Work::Sweep { left, .. } if left != 0 => {
+                let cell = left.trailing_zeros() as Cell;
+                Action::SweepCell { orchestrator, instance, cell, commit }
+            }
+            Work::Idle | Work::Leased(_) | Work::Sweep { .. } => {
+                Action::ForgetIntents { orchestrator, instance }
             }
         })
     }
@@ -104,33 +116,48 @@ impl Protocol {
 
     fn sweep_next(&self, state: &State) -> Option<Action> {
         state.instances.iter().enumerate().find_map(|(instance, it)| {
-            let (intent, _) = it.due_intents().next()?;
-            Some(Action::ReadIntent { orchestrator: 0, instance, intent })
+            it.due_intents().next()?;
+            Some(Action::ReadIntents { orchestrator: 0, instance })
         })
     }
 
-    fn dispatch_next(state: &State) -> Option<Action> {
-        match state.courier {
+    fn dispatch_next(&self, state: &State) -> Option<Action> {
+        let dispatcher = 0;
+        match state.couriers[dispatcher] {
             Courier::Idle => {}
-            Courier::BuildRead(..) => return Some(Action::ConfirmBuild),
-            Courier::Confirmed(..) => return Some(Action::DeliverBuild),
-            Courier::DestroyRead(..) => return Some(Action::DeliverDestroy),
-            Courier::Destroyed(..) => return Some(Action::FreeClaim),
-            Courier::Built(..) | Courier::Freed(..) => return Some(Action::ForgetEffect),
+            Courier::BuildRead(..) => return Some(Action::ConfirmBuild { dispatcher }),
+            Courier::Confirmed(..) | Courier::DestroyRead(..) => {
+                return Some(Action::TakeEffect { dispatcher });
+            }
+            Courier::BuildTaken(..) => return Some(Action::DeliverBuild { dispatcher }),
+            Courier::DestroyTaken(..) => return Some(Action::DeliverDestroy { dispatcher }),
+            Courier::Destroyed(..) => return Some(Action::FreeClaim { dispatcher }),
+            Courier::Built(..) | Courier::Freed(..) => {
+                return Some(Action::ForgetEffect { dispatcher });
+            }
         }
         state.instances.iter().enumerate().find_map(|(instance, it)| {
             it.cells.iter().enumerate().find_map(|(cell, rows)| {
                 let cell = cell as Cell;
                 // A build that nobody decided is not to be sent; orphans are judged as rows.
-                if rows.build > 0 && it.mapping == Some(cell) && it.decided == rows.build {
-                    Some(Action::ReadBuild { instance, cell })
+                let decided = it.mapping == Some(cell) && it.decided == rows.build;
+                if rows.build > 0 && (decided || it.queued) {
+                    Some(Action::ReadBuild { dispatcher, instance, cell })
                 } else if rows.destroy > 0 {
-                    Some(Action::ReadDestroy { instance, cell })
+                    Some(match self.bounds.grain {
+                        Grain::Fine => Action::ReadDestroy { dispatcher, instance, cell },
+                        Grain::Coarse => Action::Destroy { instance, cell },
+                    })
                 } else {
                     None
                 }
             })
         })
+    }
+
+    /// Whether outboxes are kept and emptied.
+    fn dispatches(&self) -> bool {
+        self.bounds.grain == Grain::Fine
     }
 
     fn wrong_at_rest(&self, state: &State) -> Option<Unrest> {
@@ -141,6 +168,9 @@ impl Protocol {
             }
             for (cell, rows) in instance.cells.iter().enumerate() {
                 let named = instance.mapping == Some(cell as Cell);
+                if (rows.build > 0 || rows.destroy > 0) && self.dispatches() {
+                    return Some(Unrest::Unsettled);
+                }
                 if (rows.row != Row::Absent && !named) || (rows.row == Row::Live && instance.queued)
                 {
                     return Some(Unrest::Orphan);
@@ -150,7 +180,7 @@ impl Protocol {
             if instance.claim != live {
                 return Some(Unrest::Claims);
             }
-            if instance.receiver.runs != live {
+            if self.dispatches() && instance.receiver.runs != live {
                 return Some(Unrest::Dispatch);
             }
         }

@@ -6,21 +6,24 @@ use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 use crate::action::Action;
 use crate::guards::Guards;
-use crate::protocol::{Bounds, Protocol, Readers};
+use crate::protocol::{AT_REST, Bounds, Grain, Protocol, Readers};
+use crate::rest::Unrest;
 
 /// One instance in full.
-const ONE: Bounds = Bounds {
+pub const ONE: Bounds = Bounds {
     instances: 1,
     epoch_max: 3,
     live_cells: 1,
     slots: 1,
     min_count: 1,
     readers: Readers::None,
+    grain: Grain::Fine,
 };
 /// Two instances in one group, with one slot.
-const TWO: Bounds = Bounds { instances: 2, epoch_max: 2, ..ONE };
+const TWO: Bounds = Bounds { instances: 2, epoch_max: 2, grain: Grain::Coarse, ..ONE };
 /// Larger than can be exhausted.
-const WALKS: Bounds = Bounds { epoch_max: 4, live_cells: 2, readers: Readers::All, ..TWO };
+const WALKS: Bounds =
+    Bounds { instances: 2, epoch_max: 4, live_cells: 2, readers: Readers::All, ..ONE };
 
 /// A part of the model: a name for the command line, and its bounds.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +111,13 @@ fn report(checker: &impl Checker<Protocol>, started: Instant) -> Report {
     let violation = checker
         .discoveries()
         .into_iter()
-        .map(|(property, path)| Violation { property, trace: path.into_actions() })
+        .map(|(property, path)| {
+            // Judged together; the last state says which it is.
+            let unrest = || checker.model().unrest(path.last_state());
+            let at_rest = (property == AT_REST).then(unrest).flatten();
+            let property = at_rest.map_or(property, Unrest::property);
+            Violation { property, trace: path.into_actions() }
+        })
         .min_by_key(|violation| (violation.trace.len(), violation.property));
     Report {
         states: checker.unique_state_count(),
@@ -118,15 +127,16 @@ fn report(checker: &impl Checker<Protocol>, started: Instant) -> Report {
     }
 }
 
-/// Searches the parts with one instance at epoch <= 2, then the same at epoch <= 3, for a state
-/// that the guards do not prevent.
+/// Searches the parts with one epoch less, then in full, for a state that the guards do not prevent:
+/// those with one instance, or with two where the guard is of groups.
 pub fn counterexample(guards: Guards, threads: usize) -> Option<(Part, Violation)> {
-    let single = || PARTS.into_iter().filter(|part| part.bounds.instances == 1);
-    let lower = single().map(|mut part| {
+    let instances = if guards.is_of_groups() { 2 } else { 1 };
+    let parts = || PARTS.into_iter().filter(|part| part.bounds.instances == instances);
+    let lower = parts().map(|mut part| {
         part.bounds.epoch_max -= 1;
         part
     });
-    lower.chain(single()).find_map(|part| {
+    lower.chain(parts()).find_map(|part| {
         let violation = explore(part.bounds, guards, threads).violation?;
         Some((part, violation))
     })

@@ -12,6 +12,9 @@ pub(crate) const EPOCHS: usize = 8;
 /// The orchestrators.
 pub(crate) const ORCHESTRATORS: usize = 2;
 
+/// The dispatchers.
+pub(crate) const DISPATCHERS: usize = 2;
+
 /// A cell by its number; 0 is cell0.
 pub(crate) type Cell = u8;
 /// cell0.
@@ -23,10 +26,13 @@ pub struct State {
     pub(crate) accepted: bool,
     /// The group's verdict: whether its min_count fits.
     pub(crate) verdict: Option<bool>,
+    /// The verdict by which the first of the group was decided.
+    pub(crate) acted: Option<bool>,
     pub(crate) instances: [Instance; INSTANCES_MAX],
     /// Sorted: which of the orchestrators holds what makes no difference.
     pub(crate) orchestrators: [[Work; INSTANCES_MAX]; ORCHESTRATORS],
-    pub(crate) courier: Courier,
+    /// Sorted too.
+    pub(crate) couriers: [Courier; DISPATCHERS],
     pub(crate) deleter: Deleter,
     pub(crate) reader: Reader,
     /// What has gone wrong on the way, seen at the moment it happened.
@@ -34,7 +40,7 @@ pub struct State {
 }
 
 /// One instance in all databases.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Instance {
     pub(crate) epoch: u8,
     pub(crate) decided: u8,
@@ -53,7 +59,7 @@ pub(crate) struct Instance {
 }
 
 /// What a cell holds of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Rows {
     pub(crate) fence: u8,
     pub(crate) written: u8,
@@ -64,7 +70,7 @@ pub(crate) struct Rows {
 }
 
 /// The row of an instance in a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) enum Row {
     #[default]
     Absent,
@@ -73,7 +79,7 @@ pub(crate) enum Row {
 }
 
 /// The host and what else applies effects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Receiver {
     /// The highest sequence number that it applied.
     pub(crate) applied: u8,
@@ -89,25 +95,23 @@ pub(crate) enum Work {
     Idle,
     Leased(u8),
     Placed(u8, Cell),
-    /// The write was sent and its commit not acknowledged.
-    WriteUnknown(u8, Cell),
     Written(u8, Cell),
-    /// The decision had no effect, or its commit was not acknowledged.
+    /// The decision was sent and its commit not acknowledged.
     DecisionUnknown(u8, Cell),
     Undo(u8, Cell),
-    /// An intent is to be swept, up to the epoch that the instance has reached.
+    /// Intents (a bit for each epoch) are to be swept, up to the epoch that the instance has reached.
     Sweep {
-        intent: u8,
-        cell: Cell,
+        intents: u8,
+        /// A bit for each cell that is left; the intents are forgotten when there is none.
+        left: u8,
         reached: u8,
-        dead: bool,
+        /// The home of a deleted instance, in which its delete is to be ended.
+        dying: Option<Cell>,
     },
-    /// The cell is swept; the intent is to be forgotten.
-    Swept(u8),
 }
 
 /// What a dispatcher holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) enum Courier {
     #[default]
     Idle,
@@ -115,9 +119,12 @@ pub(crate) enum Courier {
     BuildRead(u8, Cell, u8),
     /// The mapping confirmed it.
     Confirmed(u8, Cell, u8),
-    /// It was delivered; its row is to be forgotten.
+    /// It was taken for one sending.
+    BuildTaken(u8, Cell, u8),
+    /// It was delivered, or its instance is gone; its row is to be forgotten.
     Built(u8, Cell, u8),
     DestroyRead(u8, Cell, u8),
+    DestroyTaken(u8, Cell, u8),
     /// Destroyed; the claim is to be freed.
     Destroyed(u8, Cell, u8),
     /// The claim is free; the row is to be forgotten.
@@ -170,6 +177,8 @@ pub(crate) struct List {
     /// A bit for each cell in which a live row was seen.
     pub(crate) rows: u8,
     pub(crate) count: u8,
+    /// The cell whose row counts.
+    pub(crate) home: Option<Cell>,
 }
 
 /// What a list does next.
@@ -180,6 +189,8 @@ pub(crate) enum ListStep {
     Cells(u8),
     Mapping,
     Counter,
+    /// What is listed is read whole from its cell.
+    Whole(Cell),
 }
 
 /// What must never happen, whatever comes after.
@@ -214,6 +225,12 @@ impl Instance {
         })
     }
 
+    /// Those of these intents that still stand.
+    pub(crate) fn standing(&self, intents: u8) -> u8 {
+        let gone = |epoch: &usize| self.intents[*epoch].is_none();
+        (0..EPOCHS).filter(gone).fold(intents, |mask, epoch| mask & !(1 << epoch))
+    }
+
     /// Whether it is still of its group: a retry makes it independent.
     pub(crate) fn in_group(&self) -> bool {
         self.retries == 0
@@ -221,6 +238,11 @@ impl Instance {
 }
 
 impl State {
+    /// Whether an instance was decided by the group's verdict.
+    pub(crate) fn any_decided(&self) -> bool {
+        self.instances.iter().any(|instance| instance.decided > 0)
+    }
+
     /// How many claims stand on a live cell.
     pub(crate) fn claims(&self, cell: Cell) -> usize {
         self.instances.iter().filter(|instance| instance.claim == Some(cell)).count()

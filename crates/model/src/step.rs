@@ -1,7 +1,7 @@
 //! Steps 1 to 5, delete and retry: the transactions that decide about an instance.
 
 use crate::action::Commit;
-use crate::protocol::Protocol;
+use crate::protocol::{Grain, Protocol};
 use crate::state::{CELL0, Cell, Deleter, INSTANCES_MAX, Row, State, Work};
 
 impl Protocol {
@@ -14,24 +14,23 @@ impl Protocol {
         }
     }
 
-    /// The instances that a lease takes together.
-    fn leased_with(state: &State, first: usize) -> impl Iterator<Item = usize> + '_ {
-        let alike = move |i: usize| {
-            i == first || (state.instances[first].in_group() && state.instances[i].in_group())
-        };
-        (0..INSTANCES_MAX).filter(move |i| alike(*i) && state.instances[*i].request)
+    /// The instances that a lease takes together: what waits of the group, retried ones too.
+    pub(crate) fn waiting(state: &State) -> impl Iterator<Item = usize> + '_ {
+        (0..INSTANCES_MAX).filter(|i| state.instances[*i].request)
     }
 
-    /// Whether an idle orchestrator may take what belongs to `first`, where `first` is the lowest.
-    pub(crate) fn may_lease(state: &State, orchestrator: usize, first: usize) -> bool {
-        let mut members = Self::leased_with(state, first);
-        state.instances[first].request
-            && state.orchestrators[orchestrator] == [Work::Idle; INSTANCES_MAX]
-            && members.next() == Some(first)
+    /// Whether something waits, an orchestrator is idle, and an epoch is still below `epoch_max`.
+    /// Others that wait may rise above it by one, so that none holds another back.
+    pub(crate) fn may_lease(state: &State, orchestrator: usize, epoch_max: u8) -> bool {
+        let epochs = || Self::waiting(state).map(|i| state.instances[i].epoch);
+        state.orchestrators[orchestrator] == [Work::Idle; INSTANCES_MAX]
+            && epochs().any(|epoch| epoch < epoch_max)
+            && epochs().all(|epoch| epoch <= epoch_max)
     }
 
-    pub(crate) fn lease(state: &mut State, orchestrator: usize, first: usize) {
-        let members: Vec<usize> = Self::leased_with(state, first).collect();
+    pub(crate) fn lease(state: &mut State, orchestrator: usize, only: Option<usize>) {
+        let members: Vec<usize> =
+            Self::waiting(state).filter(|i| only.is_none_or(|only| only == *i)).collect();
         for i in members {
             state.instances[i].epoch += 1;
             state.orchestrators[orchestrator][i] = Work::Leased(state.instances[i].epoch);
@@ -58,8 +57,9 @@ impl Protocol {
             }
         }
         let grouped = ours.iter().any(|(i, ..)| state.instances[*i].in_group());
-        let decided = state.instances.iter().any(|instance| instance.decided > 0);
-        if grouped && !(decided && state.verdict.is_some()) {
+        let retried = state.instances.iter().any(|instance| !instance.in_group());
+        let stands = state.any_decided() && (self.guards.verdict || !retried);
+        if grouped && !(stands && state.verdict.is_some()) {
             state.verdict = Some(proposed >= self.bounds.min_count);
         }
         for (i, epoch, target) in ours {
@@ -67,7 +67,7 @@ impl Protocol {
             let target = if buried { CELL0 } else { target };
             state.instances[i].claim = None;
             if target != CELL0 {
-                if state.claims(target) >= self.bounds.slots {
+                if state.claims(target) >= self.bounds.slots && self.guards.capacity {
                     return None;
                 }
                 state.instances[i].claim = Some(target);
@@ -88,19 +88,15 @@ impl Protocol {
             rows.fence = rows.fence.max(epoch);
             rows.written = epoch;
             rows.row = Row::Live;
-            rows.build = if cell == CELL0 { 0 } else { epoch };
+            let builds = cell != CELL0 && self.bounds.grain == Grain::Fine;
+            rows.build = if builds { epoch } else { 0 };
         }
         state.orchestrators[o][i] = match commit {
             Commit::Done if fenced => Work::Idle,
             Commit::Done => Work::Written(epoch, cell),
-            _ => Work::WriteUnknown(epoch, cell),
+            // Written again at the same epoch: under the lock of the fence it is known what stands.
+            _ => Work::Placed(epoch, cell),
         };
-    }
-
-    pub(crate) fn read_written(state: &mut State, o: usize, i: usize) {
-        let Work::WriteUnknown(epoch, cell) = state.orchestrators[o][i] else { return };
-        let ours = state.instances[i].cells[usize::from(cell)].written == epoch;
-        state.orchestrators[o][i] = if ours { Work::Written(epoch, cell) } else { Work::Idle };
     }
 
     pub(crate) fn decide(&self, state: &mut State, o: usize, i: usize, commit: Commit) {
@@ -111,6 +107,9 @@ impl Protocol {
             && !instance.queued
             && (instance.mapping.is_none() || !self.guards.null_check);
         if holds && commit != Commit::Lost {
+            if instance.in_group() {
+                state.acted = state.acted.or(state.verdict);
+            }
             instance.mapping = Some(cell);
             instance.decided = epoch;
             instance.request = false;
@@ -119,9 +118,11 @@ impl Protocol {
                 instance.claim = None;
             }
         }
-        let known = holds && commit == Commit::Done;
-        state.orchestrators[o][i] =
-            if known { Work::Idle } else { Work::DecisionUnknown(epoch, cell) };
+        // Without effect it is known under the lock that another has decided: left to the sweep.
+        state.orchestrators[o][i] = match commit {
+            Commit::Done => Work::Idle,
+            _ => Work::DecisionUnknown(epoch, cell),
+        };
     }
 
     pub(crate) fn read_decided(&self, state: &mut State, o: usize, i: usize) {
@@ -131,10 +132,9 @@ impl Protocol {
         let open = instance.epoch == epoch && instance.request;
         state.orchestrators[o][i] = if !self.guards.read_before_undo {
             Work::Undo(epoch, cell)
-        } else if ours {
+        } else if ours || open {
+            // Its own decision; or none yet, and then another epoch is leased.
             Work::Idle
-        } else if open {
-            Work::Written(epoch, cell)
         } else {
             Work::Undo(epoch, cell)
         };
@@ -153,7 +153,17 @@ impl Protocol {
     pub(crate) fn delete(&self, state: &mut State) {
         let Deleter::Seen(i, seen) = state.deleter else { return };
         state.deleter = Deleter::Idle;
-        let instance = &mut state.instances[usize::from(i)];
+        self.queue(state, usize::from(i), seen);
+    }
+
+    /// A delete in one step: the mapping that it decides by is the one that stands.
+    pub(crate) fn delete_at_once(&self, state: &mut State, i: usize) {
+        let seen = state.instances[i].mapping;
+        self.queue(state, i, seen);
+    }
+
+    fn queue(&self, state: &mut State, i: usize, seen: Option<Cell>) {
+        let instance = &mut state.instances[i];
         let moved = self.guards.queued_for_delete && instance.mapping != seen;
         if instance.queued || moved {
             return;

@@ -15,24 +15,35 @@ impl Rows {
 }
 
 impl Protocol {
-    pub(crate) fn read_intent(state: &mut State, o: usize, i: usize, intent: u8) {
+    pub(crate) fn read_intents(state: &mut State, o: usize, i: usize) {
         let instance = &state.instances[i];
-        let Some(cell) = instance.intents[usize::from(intent)] else { return };
-        let dead = instance.queued && instance.mapping == Some(cell);
-        let reached = instance.epoch;
-        state.orchestrators[o][i] = Work::Sweep { intent, cell, reached, dead };
+        let due = || instance.due_intents();
+        state.orchestrators[o][i] = Work::Sweep {
+            intents: due().fold(0, |mask, (epoch, _)| mask | 1 << epoch),
+            left: due().fold(0, |mask, (_, cell)| mask | 1 << cell),
+            reached: instance.epoch,
+            dying: instance.mapping.filter(|_| instance.queued),
+        };
     }
 
-    pub(crate) fn sweep_cell(&self, state: &mut State, o: usize, i: usize, commit: Commit) {
-        let Work::Sweep { intent, cell, reached, dead } = state.orchestrators[o][i] else { return };
+    pub(crate) fn sweep_cell(
+        &self,
+        state: &mut State,
+        (o, i): (usize, usize),
+        cell: Cell,
+        commit: Commit,
+    ) {
+        let Work::Sweep { intents, left, reached, dying } = state.orchestrators[o][i] else {
+            return;
+        };
         let instance = &mut state.instances[i];
         // Without the guard the mapping is read in a step of its own, later.
-        let later = instance.queued && instance.mapping == Some(cell);
-        let dead = if self.guards.one_look { dead } else { later };
+        let later = instance.mapping.filter(|_| instance.queued);
+        let dying = if self.guards.one_look { dying } else { later };
         let rows = &mut instance.cells[usize::from(cell)];
         if self.guards.sweep && commit != Commit::Lost {
             rows.fence = rows.fence.max(reached);
-            if dead {
+            if dying == Some(cell) {
                 if rows.row == Row::Live {
                     rows.row = Row::Deleted;
                     rows.destroy = if cell == CELL0 { 0 } else { reached };
@@ -42,35 +53,64 @@ impl Protocol {
             }
         }
         if commit == Commit::Done {
-            state.orchestrators[o][i] = Work::Swept(intent);
+            let left = left & !(1 << cell);
+            state.orchestrators[o][i] = Work::Sweep { intents, left, reached, dying };
         }
     }
 
-    pub(crate) fn forget_intent(state: &mut State, o: usize, i: usize) {
-        let Work::Swept(intent) = state.orchestrators[o][i] else { return };
-        state.instances[i].intents[usize::from(intent)] = None;
+    pub(crate) fn forget_intents(state: &mut State, o: usize, i: usize) {
+        let Work::Sweep { intents, .. } = state.orchestrators[o][i] else { return };
+        for (epoch, intent) in state.instances[i].intents.iter_mut().enumerate() {
+            if intents & (1 << epoch) != 0 {
+                *intent = None;
+            }
+        }
         state.orchestrators[o][i] = Work::Idle;
     }
 
-    pub(crate) fn read_build(state: &mut State, i: usize, cell: Cell) {
-        let sequence = state.instances[i].cells[usize::from(cell)].build;
-        state.courier = Courier::BuildRead(i as u8, cell, sequence);
+    /// The coarse grain of a destroy.
+    pub(crate) fn destroy(state: &mut State, i: usize, cell: Cell) {
+        let instance = &mut state.instances[i];
+        instance.cells[usize::from(cell)].destroy = 0;
+        instance.claim = None;
     }
 
-    pub(crate) fn confirm_build(&self, state: &mut State) {
-        let Courier::BuildRead(i, cell, sequence) = state.courier else { return };
+    pub(crate) fn read_build(state: &mut State, d: usize, i: usize, cell: Cell) {
+        let sequence = state.instances[i].cells[usize::from(cell)].build;
+        state.couriers[d] = Courier::BuildRead(i as u8, cell, sequence);
+    }
+
+    pub(crate) fn confirm_build(&self, state: &mut State, d: usize) {
+        let Courier::BuildRead(i, cell, sequence) = state.couriers[d] else { return };
         let instance = &state.instances[usize::from(i)];
         let decided = instance.decided == sequence || !self.guards.build_epoch;
-        state.courier = if instance.mapping == Some(cell) && decided {
+        state.couriers[d] = if instance.queued {
+            Courier::Built(i, cell, sequence)
+        } else if instance.mapping == Some(cell) && decided {
             Courier::Confirmed(i, cell, sequence)
         } else {
             Courier::Idle
         };
     }
 
-    pub(crate) fn deliver_build(&self, state: &mut State) {
-        let Courier::Confirmed(i, cell, sequence) = state.courier else { return };
-        state.courier = Courier::Built(i, cell, sequence);
+    /// Takes what still stands in the outbox. A lease on it binds nobody here.
+    pub(crate) fn take_effect(&self, state: &mut State, d: usize) {
+        let blind = !self.guards.build_epoch;
+        let rows = |i: u8, cell: Cell| &state.instances[usize::from(i)].cells[usize::from(cell)];
+        state.couriers[d] = match state.couriers[d] {
+            Courier::Confirmed(i, cell, sequence) if rows(i, cell).build == sequence || blind => {
+                Courier::BuildTaken(i, cell, sequence)
+            }
+            Courier::DestroyRead(i, cell, sequence) if rows(i, cell).destroy == sequence => {
+                Courier::DestroyTaken(i, cell, sequence)
+            }
+            _ => Courier::Idle,
+        };
+    }
+
+    pub(crate) fn deliver_build(&self, state: &mut State, d: usize) {
+        let Courier::BuildTaken(i, cell, sequence) = state.couriers[d] else { return };
+        state.couriers[d] = Courier::Built(i, cell, sequence);
         let instance = &mut state.instances[usize::from(i)];
         let receiver = &mut instance.receiver;
         if sequence <= receiver.applied && self.guards.sequence {
@@ -85,14 +125,14 @@ impl Protocol {
         receiver.runs = Some(cell);
     }
 
-    pub(crate) fn read_destroy(state: &mut State, i: usize, cell: Cell) {
+    pub(crate) fn read_destroy(state: &mut State, d: usize, i: usize, cell: Cell) {
         let sequence = state.instances[i].cells[usize::from(cell)].destroy;
-        state.courier = Courier::DestroyRead(i as u8, cell, sequence);
+        state.couriers[d] = Courier::DestroyRead(i as u8, cell, sequence);
     }
 
-    pub(crate) fn deliver_destroy(&self, state: &mut State) {
-        let Courier::DestroyRead(i, cell, sequence) = state.courier else { return };
-        state.courier = Courier::Destroyed(i, cell, sequence);
+    pub(crate) fn deliver_destroy(&self, state: &mut State, d: usize) {
+        let Courier::DestroyTaken(i, cell, sequence) = state.couriers[d] else { return };
+        state.couriers[d] = Courier::Destroyed(i, cell, sequence);
         let receiver = &mut state.instances[usize::from(i)].receiver;
         if sequence > receiver.applied || !self.guards.sequence {
             receiver.applied = sequence;
@@ -101,14 +141,14 @@ impl Protocol {
         }
     }
 
-    pub(crate) fn free_claim(state: &mut State) {
-        let Courier::Destroyed(i, cell, sequence) = state.courier else { return };
-        state.courier = Courier::Freed(i, cell, sequence);
+    pub(crate) fn free_claim(state: &mut State, d: usize) {
+        let Courier::Destroyed(i, cell, sequence) = state.couriers[d] else { return };
+        state.couriers[d] = Courier::Freed(i, cell, sequence);
         state.instances[usize::from(i)].claim = None;
     }
 
-    pub(crate) fn forget_effect(state: &mut State) {
-        match std::mem::take(&mut state.courier) {
+    pub(crate) fn forget_effect(state: &mut State, d: usize) {
+        match std::mem::take(&mut state.couriers[d]) {
             Courier::Built(i, cell, sequence) => {
                 let rows = &mut state.instances[usize::from(i)].cells[usize::from(cell)];
                 if rows.build == sequence {
@@ -118,7 +158,7 @@ impl Protocol {
             Courier::Freed(i, cell, _) => {
                 state.instances[usize::from(i)].cells[usize::from(cell)].destroy = 0;
             }
-            other => state.courier = other,
+            other => state.couriers[d] = other,
         }
     }
 }

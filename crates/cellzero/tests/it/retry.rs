@@ -156,6 +156,35 @@ async fn a_retried_instance_is_not_bound_by_the_verdict_of_its_group(
     test.check_at_rest();
 }
 
+/// A crash left the second undecided when the first was buried by the verdict of both.
+#[rstest]
+#[tokio::test]
+async fn the_verdict_of_a_group_stands_though_the_one_that_was_buried_by_it_is_retried(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, FULL).await else { return };
+    let ctx = user();
+    let both = request("web", "1").count(2).build().unwrap();
+    let both = test.plane.boot(&ctx, both).await.unwrap();
+    let second = both[1];
+    let of_second = format!("WHERE instance_uuid = '{second}'");
+    let kept = format!("CREATE TABLE kept AS SELECT * FROM build_requests {of_second}");
+    test.api.execute(&kept).unwrap();
+    assert_eq!(test.plane.settle().await.unwrap().in_cell0, 2);
+    test.api
+        .execute(&format!(
+            "UPDATE instance_mappings SET cell_id = NULL {of_second}; \
+             UPDATE boot_states SET decided_epoch = NULL {of_second}; \
+             INSERT INTO build_requests SELECT * FROM kept; DROP TABLE kept"
+        ))
+        .unwrap();
+    grow(&test).await;
+    test.plane.retry(&ctx, both[0]).await.unwrap();
+    let settled = test.plane.settle().await.unwrap();
+    assert_eq!((settled.in_cells, settled.in_cell0), (1, 1));
+    assert!(test.plane.show(&ctx, second).await.unwrap().home.is_cell0());
+}
+
 /// Lists while instances are retried and buried again, all the time: none is ever missing.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
