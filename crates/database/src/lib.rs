@@ -48,6 +48,8 @@ pub use database_url::{DatabaseUrl, UrlError};
 pub use deadline::{DEADLINE_AHEAD_MAX, Deadline};
 pub use diesel_migrations::EmbeddedMigrations;
 pub use dump::dump_rows;
+#[cfg(feature = "failpoints")]
+pub use fault::{FaultPlace, Faults};
 pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 pub use identity::{Expected, Identity};
 pub use net::{MysqlNet, Net, PgNet};

@@ -7,7 +7,7 @@
 use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
 use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind};
-use crate::fault;
+use crate::fault::{self, FaultPlace};
 use crate::tally::count;
 use std::time::Duration;
 
@@ -155,7 +155,7 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         let message = "the deadline passed before the transaction could be committed";
         return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
     }
-    if let Err(error) = fault::point() {
+    if let Err(error) = fault::point(FaultPlace::BeforeCommit) {
         conn.give_up();
         roll_back(conn);
         return Err(DatabaseError::because(ErrorKind::CommitUnknown, error));
@@ -164,7 +164,7 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         Ok(()) => {
             conn.note_transaction(TransactionStep::Ended);
             count(&conn.tally.commits);
-            fault::point().map_err(|error| {
+            fault::point(FaultPlace::AfterCommit).map_err(|error| {
                 conn.give_up();
                 DatabaseError::because(ErrorKind::CommitUnknown, error)
             })
