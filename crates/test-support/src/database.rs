@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::server::{self, Server};
-use crate::{Engine, engine, sql};
+use crate::{Engine, Session, engine, sql};
 
 /// How much of a hint goes into a name, so that it stays within every engine's limit.
 const HINT_LENGTH: usize = 30;
@@ -81,6 +81,11 @@ impl TestDatabase {
     /// Whatever the database or the way to it says.
     pub fn query(&self, text: &str) -> anyhow::Result<Vec<sql::Row>> {
         sql::query(self.engine, &self.url, text)
+    }
+
+    /// A connection past all of the project's own code that stays open, for a test that asks often.
+    pub fn session(&self) -> Session {
+        Session::open(self.engine, &self.url)
     }
 
     /// Runs one or more statements past all of the project's own code.

@@ -13,6 +13,7 @@ mod database;
 mod engine;
 mod nova;
 mod server;
+mod session;
 mod silent;
 mod sql;
 
@@ -20,5 +21,6 @@ pub use database::{TestDatabase, create_database};
 pub use engine::Engine;
 pub use nova::{NovaPlane, damaged_nova_plane, nova_plane};
 pub use server::{Durability, PrivateServer, Server, ServerOptions, private, shared};
+pub use session::Session;
 pub use silent::{SilentListener, silent_listener};
 pub use sql::Row;

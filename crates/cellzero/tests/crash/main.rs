@@ -65,11 +65,15 @@ async fn walk(stage: &Stage, walked: Walked) -> Walk {
 
 /// One run with a fault at one place; says whether the place was met.
 async fn strike(stage: &Stage, walked: Walked, fault: Fault, place: u64) -> bool {
+    let t = Instant::now();
     let prepared = stage.prepare(walked).await;
+    tick(0, t);
+    let t = Instant::now();
     let (told, struck) = match fault {
         Fault::Abort => (child::abort_at(stage, walked, place, &prepared), true),
         _ => run_with_fault(stage, walked, fault, place, &prepared).await,
     };
+    tick(if fault == Fault::Abort {7} else {1}, t);
     let checked = recover_and_check(stage, walked, &prepared, &told);
     let named = std::panic::AssertUnwindSafe(checked);
     if let Err(panic) = futures_util::FutureExt::catch_unwind(named).await {
@@ -108,16 +112,22 @@ fn cost(plane: &ControlPlane) -> u64 {
     std::iter::once(counters.api).chain(cells).map(|c| c.statements + 2 * c.commits).sum()
 }
 
+static T: [std::sync::atomic::AtomicU64; 8] = [const { std::sync::atomic::AtomicU64::new(0) }; 8];
+pub(crate) fn tick(i: usize, since: Instant) { T[i].fetch_add(since.elapsed().as_micros() as u64, std::sync::atomic::Ordering::Relaxed); }
 async fn recover_and_check(
     stage: &Stage,
     walked: Walked,
     prepared: &[InstanceUuid],
     told: &Told,
 ) {
+    let t = Instant::now();
     stage.recover().await;
+    tick(2, t);
     let oracle = Oracle { stage, walked, prepared, told };
     oracle.check().await;
+    let t = Instant::now();
     stage.clean().await;
+    tick(6, t);
     oracle.check_ended();
 }
 
@@ -127,6 +137,7 @@ async fn walk_all(engine: Engine, all: &[Walked]) {
         let began = Instant::now();
         let Walk { places, faults } = walk(&stage, *walked).await;
         let seconds = began.elapsed().as_secs_f64();
+        eprintln!("{:?}", T.each_ref().map(|t| t.swap(0, std::sync::atomic::Ordering::Relaxed) / 1000));
         println!(
             "{}: {walked:?}: {faults} faults at {places} places survived, {seconds:.1} s",
             engine.name()

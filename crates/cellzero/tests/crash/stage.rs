@@ -1,14 +1,15 @@
 //! The plane that is walked on: its databases, the process that meets faults, and the one that
 //! comes after it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use cellzero::*;
-use cellzero_test_support::Engine;
+use cellzero_test_support::{Engine, Row, Session, TestDatabase};
 
 use crate::receiver::Receiver;
 use crate::script::{Fault, Script, Where};
-use crate::support::{TestPlane, count, user};
+use crate::support::{TestPlane, user};
 use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, NEVER_FITS, Told, Walked, asked};
 
 /// How often recovery may find something to do.
@@ -28,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) victim: ControlPlane,
     pub(crate) script: Script,
     pub(crate) receiver: Receiver,
+    /// Open connections past our own code, by the name of the database.
+    sessions: HashMap<String, Session>,
 }
 
 /// What each process of the plane has in common.
@@ -35,6 +38,7 @@ pub(crate) fn config(config: Config, receiver: Receiver) -> Config {
     let options = OrchestratorOptions {
         lease: Duration::ZERO,
         back_off: Duration::ZERO,
+        resend_after: Duration::ZERO,
         ..OrchestratorOptions::default()
     };
     // A process that ends takes nothing with it that was committed, and no more is needed here.
@@ -67,7 +71,10 @@ impl Stage {
         }
         let config = with_script(test.config.clone(), &script);
         let victim = ControlPlane::open(config).await.expect("the plane opens");
-        let stage = Stage { test, victim, script, receiver };
+        let cells = test.cells.iter().map(|(_, cell)| cell);
+        let databases = [&test.api, &test.cell0].into_iter().chain(cells);
+        let sessions = databases.map(|d| (d.name().to_owned(), d.session())).collect();
+        let stage = Stage { test, victim, script, receiver, sessions };
         stage.warm().await;
         Some(stage)
     }
@@ -140,11 +147,31 @@ impl Stage {
         for _ in 0..RECOVERIES_MAX {
             tokio::time::sleep(PAUSE).await;
             let settled = self.test.plane.recover().await.expect("recovered");
-            if settled == Settled::default() && count(&self.test.api, "build_requests") == 0 {
+            if settled == Settled::default() && self.is_at_rest() {
                 return;
             }
         }
         panic!("recovery does not end");
+    }
+
+    /// Whether nothing waits: by another clock, a lease or a pause may just not be over.
+    fn is_at_rest(&self) -> bool {
+        let api = "build_requests UNION ALL SELECT COUNT(*) FROM boot_intents \
+                   UNION ALL SELECT COUNT(*) FROM outbox";
+        let cell = "outbox";
+        self.count(&self.test.api, api) == 0
+            && self.count(&self.test.cells[0].1, cell) == 0
+            && self.count(&self.test.cell0, cell) == 0
+    }
+
+    /// How many rows a statement finds.
+    pub(crate) fn count(&self, database: &TestDatabase, from: &str) -> i64 {
+        let rows = self.ask(database, &format!("SELECT COUNT(*) FROM {from}"));
+        rows.iter().flatten().flatten().map(|text| text.parse::<i64>().expect("a number")).sum()
+    }
+
+    pub(crate) fn ask(&self, database: &TestDatabase, text: &str) -> Vec<Row> {
+        self.sessions[database.name()].query(text).expect("an answer")
     }
 
     pub(crate) async fn listed(&self) -> Vec<Instance> {

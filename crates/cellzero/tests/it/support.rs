@@ -1,7 +1,7 @@
 //! A plane on real databases of one backend, gone when it is dropped.
 
 use cellzero::*;
-use cellzero_test_support::{Engine, TestDatabase, create_database};
+use cellzero_test_support::{Engine, Row, TestDatabase, create_database};
 
 pub(crate) const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 
@@ -104,25 +104,44 @@ pub(crate) fn count(database: &TestDatabase, from: &str) -> i64 {
     rows[0][0].as_deref().and_then(|text| text.parse().ok()).expect("a number")
 }
 
+/// What the API database says of a plane at rest, in one row.
+const API_AT_REST: &str = "SELECT \
+    (SELECT COUNT(*) FROM build_requests), \
+    (SELECT COUNT(*) FROM boot_intents), \
+    (SELECT COUNT(*) FROM host_capacity WHERE vcpus_used > vcpus_limit OR \
+        memory_mb_used > memory_mb_limit OR disk_gb_used > disk_gb_limit), \
+    (SELECT COALESCE(SUM(vcpus), 0) FROM claims), \
+    (SELECT COALESCE(SUM(vcpus_used), 0) FROM host_capacity), \
+    (SELECT COUNT(*) FROM claims), \
+    (SELECT COUNT(*) FROM instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id \
+        WHERE cm.uuid = '00000000-0000-0000-0000-000000000000' AND NOT im.queued_for_delete)";
+
 impl TestPlane {
     /// Invariants of a plane at rest, read from the databases past our own code.
     pub(crate) fn check_at_rest(&self) {
-        assert_eq!(count(&self.api, "build_requests"), 0, "build requests");
-        assert_eq!(count(&self.api, "boot_intents"), 0, "intents");
-        let over = "host_capacity WHERE vcpus_used > vcpus_limit OR \
-                    memory_mb_used > memory_mb_limit OR disk_gb_used > disk_gb_limit";
-        assert_eq!(count(&self.api, over), 0, "hosts over their limit");
-        let claimed = self.api.query("SELECT COALESCE(SUM(vcpus), 0) FROM claims").unwrap();
-        let used =
-            self.api.query("SELECT COALESCE(SUM(vcpus_used), 0) FROM host_capacity").unwrap();
-        assert_eq!(claimed[0][0], used[0][0], "claims and what hosts say is used");
-        let live: i64 =
-            self.cells.iter().map(|(_, cell)| count(cell, "instances WHERE deleted = 0")).sum();
-        assert_eq!(count(&self.api, "claims"), live, "claims and live instances");
-        let mapped = "instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id";
-        let zero =
-            format!("{mapped} WHERE cm.uuid = '{}' AND NOT im.queued_for_delete", CellUuid::CELL0);
-        assert_eq!(count(&self.cell0, "instances WHERE deleted = 0"), count(&self.api, &zero));
+        self.check_at_rest_by(|database, text| database.query(text).expect("an answer"));
+    }
+
+    /// The same, by whoever asks a database.
+    pub(crate) fn check_at_rest_by(&self, ask: impl Fn(&TestDatabase, &str) -> Vec<Row>) {
+        let numbers = |database: &TestDatabase, text: &str| -> Vec<i64> {
+            let row = ask(database, text).remove(0).into_iter();
+            row.map(|value| value.expect("a number").parse().expect("a number")).collect()
+        };
+        let alive = |database: &TestDatabase| {
+            numbers(database, "SELECT COUNT(*) FROM instances WHERE deleted = 0")[0]
+        };
+        let api = numbers(&self.api, API_AT_REST);
+        let [requests, intents, over, claimed, used, claims, buried] = api[..] else {
+            panic!("{api:?}");
+        };
+        assert_eq!(requests, 0, "build requests");
+        assert_eq!(intents, 0, "intents");
+        assert_eq!(over, 0, "hosts over their limit");
+        assert_eq!(claimed, used, "claims and what hosts say is used");
+        let live: i64 = self.cells.iter().map(|(_, cell)| alive(cell)).sum();
+        assert_eq!(claims, live, "claims and live instances");
+        assert_eq!(alive(&self.cell0), buried, "rows of cell0 and mappings to it");
     }
 }
 
