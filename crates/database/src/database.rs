@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
-use crate::fault;
+use crate::fault::{self, FaultPlace};
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -340,6 +340,7 @@ impl<K: SchemaKind> Pool<K> {
             let message = "the deadline passed before the operation began";
             return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
         }
+        fault::point(FaultPlace::Operation)?;
         let mut connection = match self.take_idle(deadline) {
             Some(connection) => connection,
             None => connect(&self.url, &self.options, deadline, &self.tally)?,

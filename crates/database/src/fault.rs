@@ -1,5 +1,5 @@
 //! Where a test may make a connection fail: before each statement, and on both sides of each
-//! `COMMIT`.
+//! `COMMIT`; and before an operation, where a process is dead already.
 //!
 //! With the feature `failpoints`, [`Options::faults`](crate::Options) is asked at each of these
 //! places, of every connection of that database, and may have it break, panic or abort. Without
@@ -15,6 +15,9 @@ use diesel::QueryResult;
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPlace {
+    /// An operation is about to take a connection. This is not among the places that are walked
+    /// through: a process that is dead by then does not get any further.
+    Operation,
     /// A statement is about to be sent.
     Statement,
     /// A `COMMIT` is about to be sent.

@@ -52,6 +52,8 @@ pub(crate) fn abort_at(stage: &Stage, walked: Walked, place: u64, prepared: &[In
 
 /// In the child: opens the databases that stand, and runs the operation to its place.
 async fn follow(task: &Value) {
+    // The test program has begun a line with the name of this test.
+    println!();
     let text = |name: &str| task[name].as_str().unwrap().to_owned();
     let walked = Walked::parse(&text("walked")).unwrap();
     let prepared = task["prepared"].as_array().unwrap().iter();

@@ -31,11 +31,11 @@ const PLACES_MAX: u64 = 400;
 /// Set by `cargo xtask crash-walk`: every fault at every place.
 const WHOLE: &str = "CELLZERO_CRASH_WALK_WHOLE";
 /// At every place there is a crash; of the other faults, each comes at every so manieth place.
-const OTHERS_EVERY: u64 = 9;
+const OTHERS_EVERY: u64 = 12;
 
 /// The faults of one place.
 fn faults(place: u64) -> Vec<Fault> {
-    let others = [(Fault::Break, 0), (Fault::Panic, 3), (Fault::Abort, 6)];
+    let others = [(Fault::Break, 0), (Fault::Panic, 4), (Fault::Abort, 8)];
     let whole = std::env::var_os(WHOLE).is_some();
     let others = others.into_iter().filter(|(_, nth)| whole || place % OTHERS_EVERY == *nth);
     std::iter::once(Fault::Crash).chain(others.map(|(fault, _)| fault)).collect()

@@ -71,6 +71,12 @@ impl Script {
         let fault = {
             let mut state = self.lock();
             let Some((fault, at)) = state.armed else { return false };
+            if state.struck && fault == Fault::Crash {
+                return true;
+            }
+            if place == FaultPlace::Operation {
+                return false;
+            }
             let number = state.met;
             state.met += 1;
             state.commits += u64::from(place == FaultPlace::AfterCommit);
@@ -80,9 +86,6 @@ impl Script {
                     place == FaultPlace::AfterCommit && state.commits == wanted
                 }
             };
-            if state.struck && fault == Fault::Crash {
-                return true;
-            }
             if !reached {
                 return false;
             }

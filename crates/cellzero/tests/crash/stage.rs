@@ -14,7 +14,7 @@ use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, NEVER_FITS, Told, Walked,
 
 /// How often recovery may find something to do.
 const RECOVERIES_MAX: u32 = 30;
-/// How long after a lease of no length another process sees that it is over.
+/// How long after a lease of no length another process sees at last that it is over.
 const PAUSE: Duration = Duration::from_millis(2);
 
 const HOST: &str = "cell1-host1";
@@ -145,11 +145,14 @@ impl Stage {
     /// The process that comes after finishes or undoes what is left, until nothing is.
     pub(crate) async fn recover(&self) {
         for _ in 0..RECOVERIES_MAX {
-            tokio::time::sleep(PAUSE).await;
             let settled = self.test.plane.recover().await.expect("recovered");
-            if settled == Settled::default() && self.is_at_rest() {
+            if settled != Settled::default() {
+                continue;
+            }
+            if self.is_at_rest() {
                 return;
             }
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("recovery does not end");
     }
