@@ -9,10 +9,7 @@ use crate::database::Options;
 use diesel::QueryResult;
 
 /// Where an operation is.
-#[cfg_attr(
-    not(feature = "failpoints"),
-    expect(unreachable_pub, reason = "only a test is asked")
-)]
+#[cfg_attr(not(feature = "failpoints"), expect(unreachable_pub, reason = "only a test is asked"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPlace {
     /// An operation is about to take a connection. This is not among the places that are walked

@@ -48,9 +48,9 @@ pub use database_url::{DatabaseUrl, UrlError};
 pub use deadline::{DEADLINE_AHEAD_MAX, Deadline};
 pub use diesel_migrations::EmbeddedMigrations;
 pub use dump::dump_rows;
+pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 #[cfg(feature = "failpoints")]
 pub use fault::{FaultPlace, Faults};
-pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 pub use identity::{Expected, Identity};
 pub use net::{MysqlNet, Net, PgNet};
 pub use schema::{Column, ColumnKind, Difference, Schema, Table};

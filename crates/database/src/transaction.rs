@@ -6,7 +6,7 @@
 
 use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
-use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind};
+use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind, classify};
 use crate::fault::{self, FaultPlace};
 use crate::tally::count;
 use std::time::Duration;
@@ -169,7 +169,9 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
                 DatabaseError::because(ErrorKind::CommitUnknown, error)
             })
         }
-        Err(error) if conn.is_broken() => {
+        // What a disk failed to sync may be there after a crash all the same.
+        Err(error) if conn.is_broken() || classify(&error) == ErrorKind::ConnectionLost => {
+            conn.give_up();
             conn.note_transaction(TransactionStep::Ended);
             Err(DatabaseError::because(ErrorKind::CommitUnknown, error))
         }

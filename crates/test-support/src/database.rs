@@ -1,5 +1,6 @@
 //! A new, empty database for one test, dropped with it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -24,7 +25,7 @@ pub struct TestDatabase {
 enum Place {
     /// Shared by the databases of one plane, and removed with the last of them.
     Folder {
-        _kept: Arc<TempDir>,
+        kept: Arc<TempDir>,
     },
     Server(Server),
 }
@@ -75,6 +76,14 @@ impl TestDatabase {
         &self.url
     }
 
+    /// The folder of its file, and none for one on a server.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder { kept } => Some(kept.path()),
+            Place::Server(_) => None,
+        }
+    }
+
     /// Runs one query past all of the project's own code; each value comes as text.
     ///
     /// # Errors
@@ -102,7 +111,7 @@ impl TestDatabase {
             engine: Engine::Sqlite,
             name: name.to_owned(),
             url: format!("sqlite://{}", path.display()),
-            place: Place::Folder { _kept: Arc::clone(folder) },
+            place: Place::Folder { kept: Arc::clone(folder) },
         }
     }
 

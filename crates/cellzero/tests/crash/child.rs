@@ -23,7 +23,12 @@ const SIGABRT: i32 = 6;
 ///
 /// # Panics
 /// Where the process does not end so.
-pub(crate) fn abort_at(stage: &Stage, walked: Walked, place: u64, prepared: &[InstanceUuid]) -> Told {
+pub(crate) fn abort_at(
+    stage: &Stage,
+    walked: Walked,
+    place: u64,
+    prepared: &[InstanceUuid],
+) -> Told {
     let task = json!({
         "walked": format!("{walked:?}"),
         "place": place,

@@ -2,10 +2,13 @@
 //! of the connection layer in turn, then recovered by another process, then compared with what
 //! must be.
 //!
+//! What a caller was told when an acknowledgement is lost on the way is in `lost`.
+//!
 //! The places are met, not listed: a walk goes on until an operation meets no fault any more, and
 //! that last run shows that there are as many places as statements, and two for each commit.
 
 mod child;
+mod lost;
 mod oracle;
 mod receiver;
 mod script;
@@ -15,10 +18,12 @@ mod stage;
 mod support;
 mod walked;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use cellzero::*;
 use cellzero_test_support::Engine;
+use futures_util::FutureExt as _;
 use rstest::rstest;
 
 use oracle::Oracle;
@@ -33,11 +38,14 @@ const WHOLE: &str = "CELLZERO_CRASH_WALK_WHOLE";
 /// At every place there is a crash; of the other faults, each comes at every so manieth place.
 const OTHERS_EVERY: u64 = 12;
 
+fn is_whole() -> bool {
+    std::env::var_os(WHOLE).is_some()
+}
+
 /// The faults of one place.
 fn faults(place: u64) -> Vec<Fault> {
     let others = [(Fault::Break, 0), (Fault::Panic, 4), (Fault::Abort, 8)];
-    let whole = std::env::var_os(WHOLE).is_some();
-    let others = others.into_iter().filter(|(_, nth)| whole || place % OTHERS_EVERY == *nth);
+    let others = others.into_iter().filter(|(_, nth)| is_whole() || place % OTHERS_EVERY == *nth);
     std::iter::once(Fault::Crash).chain(others.map(|(fault, _)| fault)).collect()
 }
 
@@ -65,21 +73,13 @@ async fn walk(stage: &Stage, walked: Walked) -> Walk {
 
 /// One run with a fault at one place; says whether the place was met.
 async fn strike(stage: &Stage, walked: Walked, fault: Fault, place: u64) -> bool {
-    let t = Instant::now();
     let prepared = stage.prepare(walked).await;
-    tick(0, t);
-    let t = Instant::now();
     let (told, struck) = match fault {
         Fault::Abort => (child::abort_at(stage, walked, place, &prepared), true),
         _ => run_with_fault(stage, walked, fault, place, &prepared).await,
     };
-    tick(if fault == Fault::Abort {7} else {1}, t);
-    let checked = recover_and_check(stage, walked, &prepared, &told);
-    let named = std::panic::AssertUnwindSafe(checked);
-    if let Err(panic) = futures_util::FutureExt::catch_unwind(named).await {
-        eprintln!("{walked:?}, {fault:?} at place {place}");
-        std::panic::resume_unwind(panic);
-    }
+    let name = format!("{walked:?}, {fault:?} at place {place}");
+    recover_and_check(stage, walked, &prepared, &told, &name).await;
     struck
 }
 
@@ -112,23 +112,25 @@ fn cost(plane: &ControlPlane) -> u64 {
     std::iter::once(counters.api).chain(cells).map(|c| c.statements + 2 * c.commits).sum()
 }
 
-static T: [std::sync::atomic::AtomicU64; 8] = [const { std::sync::atomic::AtomicU64::new(0) }; 8];
-pub(crate) fn tick(i: usize, since: Instant) { T[i].fetch_add(since.elapsed().as_micros() as u64, std::sync::atomic::Ordering::Relaxed); }
 async fn recover_and_check(
     stage: &Stage,
     walked: Walked,
     prepared: &[InstanceUuid],
     told: &Told,
+    name: &str,
 ) {
-    let t = Instant::now();
-    stage.recover().await;
-    tick(2, t);
     let oracle = Oracle { stage, walked, prepared, told };
-    oracle.check().await;
-    let t = Instant::now();
-    stage.clean().await;
-    tick(6, t);
-    oracle.check_ended();
+    let checked = async {
+        stage.recover().await;
+        oracle.check().await;
+        stage.clean().await;
+        oracle.check_ended();
+    };
+    // Each check panics with what is wrong; the place that led to it is said beside it.
+    if let Err(panic) = AssertUnwindSafe(checked).catch_unwind().await {
+        eprintln!("{name}");
+        std::panic::resume_unwind(panic);
+    }
 }
 
 async fn walk_all(engine: Engine, all: &[Walked]) {
@@ -137,7 +139,6 @@ async fn walk_all(engine: Engine, all: &[Walked]) {
         let began = Instant::now();
         let Walk { places, faults } = walk(&stage, *walked).await;
         let seconds = began.elapsed().as_secs_f64();
-        eprintln!("{:?}", T.each_ref().map(|t| t.swap(0, std::sync::atomic::Ordering::Relaxed) / 1000));
         println!(
             "{}: {walked:?}: {faults} faults at {places} places survived, {seconds:.1} s",
             engine.name()
@@ -176,4 +177,17 @@ async fn a_fault_at_any_place_of_a_recovery_is_survived(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     walk_all(engine, &Walked::ALL[9..]).await;
+}
+
+/// The walk holds this of each operation at its end; this says it of all, by itself.
+#[rstest]
+#[tokio::test]
+async fn there_is_a_place_for_each_statement_and_two_for_each_commit(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(stage) = Stage::open(engine).await else { return };
+    for walked in Walked::ALL {
+        let met = strike(&stage, walked, Fault::Break, PLACES_MAX).await;
+        assert!(!met, "{walked:?} has more places than {PLACES_MAX}");
+    }
 }

@@ -26,13 +26,8 @@ impl Oracle<'_> {
     /// # Panics
     /// Where something is not as it must be.
     pub(crate) async fn check(&self) {
-        let t = std::time::Instant::now();
         self.stage.test.check_at_rest_by(|database, text| self.stage.ask(database, text));
-        crate::tick(3, t);
-        let t = std::time::Instant::now();
         self.check_fsck().await;
-        crate::tick(4, t);
-        let t = std::time::Instant::now();
         let listed = self.stage.listed().await;
         let mut uuids: Vec<InstanceUuid> = listed.iter().map(|instance| instance.uuid).collect();
         uuids.sort();
@@ -45,7 +40,6 @@ impl Oracle<'_> {
             let buried = listed.iter().filter(|instance| instance.home.is_cell0()).count();
             assert_eq!((listed.len(), buried), (2, 1), "one of two fits");
         }
-        crate::tick(5, t);
         let mut live: Vec<InstanceUuid> =
             listed.iter().filter(|i| !i.home.is_cell0()).map(|i| i.uuid).collect();
         live.sort();
@@ -105,10 +99,9 @@ impl Oracle<'_> {
         let shown = self.stage.test.plane.show(&user(), uuid).await.expect("what is listed");
         assert_eq!(shown.home, listed.home);
         let expected = match self.walked.base() {
-            Walked::Boot
-            | Walked::DeleteLive
-            | Walked::DeleteAccepted
-            | Walked::DeleteWritten => Expected::Cell,
+            Walked::Boot | Walked::DeleteLive | Walked::DeleteAccepted | Walked::DeleteWritten => {
+                Expected::Cell
+            }
             Walked::Bury | Walked::DeleteBuried | Walked::RetryBuried => Expected::Cell0,
             Walked::BootTwo => Expected::Either,
             Walked::RetryFits if self.is_retried(uuid) => Expected::Cell,
@@ -149,7 +142,8 @@ impl Oracle<'_> {
         }
         let faults = retries + usize::from(buried);
         let home = if buried { &self.stage.test.cell0 } else { &self.stage.test.cells[0].1 };
-        let stored = self.stage.count(home, &format!("instance_faults WHERE instance_uuid = '{uuid}'"));
+        let stored =
+            self.stage.count(home, &format!("instance_faults WHERE instance_uuid = '{uuid}'"));
         assert_eq!(usize::try_from(stored).unwrap(), faults);
     }
 

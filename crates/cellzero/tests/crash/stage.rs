@@ -2,6 +2,7 @@
 //! comes after it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cellzero::*;
@@ -9,7 +10,7 @@ use cellzero_test_support::{Engine, Row, Session, TestDatabase};
 
 use crate::receiver::Receiver;
 use crate::script::{Fault, Script, Where};
-use crate::support::{TestPlane, user};
+use crate::support::{TestPlane, Way, user};
 use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, NEVER_FITS, Told, Walked, asked};
 
 /// How often recovery may find something to do.
@@ -47,23 +48,21 @@ pub(crate) fn config(config: Config, receiver: Receiver) -> Config {
 
 /// The same with faults by this script.
 pub(crate) fn with_script(config: Config, script: &Script) -> Config {
-    let options = Options {
-        faults: script.faults(),
-        durability: Durability::Normal,
-        ..Options::default()
-    };
+    let options =
+        Options { faults: script.faults(), durability: Durability::Normal, ..Options::default() };
     config.options(options)
 }
 
 impl Stage {
     pub(crate) async fn open(engine: Engine) -> Option<Stage> {
-        let (script, receiver) = (Script::default(), Receiver::default());
-        let common = receiver.clone();
-        let test = TestPlane::with(engine, |new| config(new, common)).await?;
-        Stage::fill(test, script, receiver).await
+        Stage::open_by(engine, Arc::new(str::to_owned)).await
     }
 
-    async fn fill(mut test: TestPlane, script: Script, receiver: Receiver) -> Option<Stage> {
+    /// With databases that both processes reach in this way.
+    pub(crate) async fn open_by(engine: Engine, way: Way) -> Option<Stage> {
+        let (script, receiver) = (Script::default(), Receiver::default());
+        let common = receiver.clone();
+        let mut test = TestPlane::with_way(engine, way, |new| config(new, common)).await?;
         test.add_cell(&[(SMALL, 8_192, 80)]).await;
         for (id, vcpus) in [(FITS, 1), (FITS_ONCE, 3), (FITS_LATER, 6), (NEVER_FITS, 9_999)] {
             let flavor = Flavor::new(id, id, vcpus, 512, 1);
@@ -77,6 +76,17 @@ impl Stage {
         let stage = Stage { test, victim, script, receiver, sessions };
         stage.warm().await;
         Some(stage)
+    }
+
+    /// The same, where the process that meets faults syncs each commit and opens its files anew.
+    pub(crate) async fn with_full_durability(self) -> Stage {
+        self.victim.close().await.expect("closed");
+        let config = with_script(self.test.config.clone(), &self.script);
+        let config = config.durability(Durability::Full);
+        let victim = ControlPlane::open(config).await.expect("the plane opens");
+        let stage = Stage { victim, ..self };
+        stage.warm().await;
+        stage
     }
 
     /// Both processes have used every database, so that an operation always takes the same.

@@ -13,7 +13,11 @@ pub(crate) struct TestPlane {
     pub(crate) cells: Vec<(CellUuid, TestDatabase)>,
     pub(crate) config: Config,
     engine: Engine,
+    way: Way,
 }
+
+/// The URL by which a plane reaches a database.
+pub(crate) type Way = std::sync::Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 impl TestPlane {
     /// An empty plane; none where the backend is left out.
@@ -25,11 +29,21 @@ impl TestPlane {
         engine: Engine,
         configure: impl FnOnce(Config) -> Config,
     ) -> Option<TestPlane> {
+        TestPlane::with_way(engine, std::sync::Arc::new(str::to_owned), configure).await
+    }
+
+    /// The same with databases that are reached in this way.
+    pub(crate) async fn with_way(
+        engine: Engine,
+        way: Way,
+        configure: impl FnOnce(Config) -> Config,
+    ) -> Option<TestPlane> {
         let api = create_database(engine, "api")?;
         let cell0 = create_database(engine, "cell0")?;
-        let config = configure(Config::new(api.url()).cell0(cell0.url()).without_worker());
+        let config =
+            configure(Config::new(way(api.url())).cell0(way(cell0.url())).without_worker());
         let plane = ControlPlane::open(config.clone()).await.expect("a new plane opens");
-        Some(TestPlane { plane, api, cell0, cells: Vec::new(), config, engine })
+        Some(TestPlane { plane, api, cell0, cells: Vec::new(), config, engine, way })
     }
 
     /// The same with cells that have these hosts each: vcpus, memory in MiB, disk in GiB.
@@ -55,7 +69,7 @@ impl TestPlane {
         let cell = self
             .plane
             .cells()
-            .create(NewCell::new(&name, database.url()))
+            .create(NewCell::new(&name, (self.way)(database.url())))
             .await
             .expect("a new cell");
         for ((vcpus, memory_mb, disk_gb), index) in hosts.iter().zip(1..) {
