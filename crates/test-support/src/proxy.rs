@@ -141,8 +141,7 @@ fn connect(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>) -> std
         pass_on(server, client, |said| {
             match swallow.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
                 None => Pass::On,
-                Some(swallowed) if swallowed.is_answered_by(said) => Pass::End,
-                Some(_) => Pass::Not,
+                Some(swallowed) => swallowed.after(said),
             }
         });
     });
@@ -160,12 +159,15 @@ impl Swallowed {
         Swallowed { postgres: commit.ends_with(POSTGRES_COMMIT), said: Vec::new() }
     }
 
-    /// Whether the answer to the commit is among it. The driver of MariaDB waits for each answer,
-    /// so there the next is the commit's.
-    fn is_answered_by(&mut self, said: &[u8]) -> bool {
+    /// Nothing passes any more, and all ends with the answer to the commit. The driver of MariaDB
+    /// waits for each answer, so there the next is the commit's.
+    fn after(&mut self, said: &[u8]) -> Pass {
         self.said.extend_from_slice(said);
-        let windows = &mut self.said.windows(POSTGRES_COMMITTED.len());
-        !self.postgres || windows.any(|window| window == POSTGRES_COMMITTED)
+        let mut windows = self.said.windows(POSTGRES_COMMITTED.len());
+        match !self.postgres || windows.any(|window| window == POSTGRES_COMMITTED) {
+            true => Pass::End,
+            false => Pass::Not,
+        }
     }
 }
 

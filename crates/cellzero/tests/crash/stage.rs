@@ -2,8 +2,8 @@
 //! comes after it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use cellzero::*;
 use cellzero_test_support::{Engine, Row, Session, TestDatabase};
@@ -17,6 +17,9 @@ use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, NEVER_FITS, Told, Walked,
 const RECOVERIES_MAX: u32 = 30;
 /// How long after a lease of no length another process sees at last that it is over.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Well before a host that does not report counts as down.
+const REPORT_AFTER: Duration = Duration::from_secs(60);
 
 const HOST: &str = "cell1-host1";
 const SMALL: i32 = 4;
@@ -32,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) receiver: Receiver,
     /// Open connections past our own code, by the name of the database.
     sessions: HashMap<String, Session>,
+    /// What the host has reported last, and when.
+    reported: Mutex<(i32, Instant)>,
 }
 
 /// What each process of the plane has in common.
@@ -73,7 +78,8 @@ impl Stage {
         let cells = test.cells.iter().map(|(_, cell)| cell);
         let databases = [&test.api, &test.cell0].into_iter().chain(cells);
         let sessions = databases.map(|d| (d.name().to_owned(), d.session())).collect();
-        let stage = Stage { test, victim, script, receiver, sessions };
+        let reported = Mutex::new((SMALL, Instant::now()));
+        let stage = Stage { test, victim, script, receiver, sessions, reported };
         stage.warm().await;
         Some(stage)
     }
@@ -102,6 +108,7 @@ impl Stage {
 
     /// What has to stand before the operation.
     pub(crate) async fn prepare(&self, walked: Walked) -> Vec<InstanceUuid> {
+        self.resize(SMALL).await;
         match walked {
             Walked::Boot | Walked::Bury | Walked::BootTwo => Vec::new(),
             Walked::DeleteLive => self.settled(FITS).await,
@@ -109,7 +116,6 @@ impl Stage {
             Walked::DeleteAccepted => self.half_done(Walked::Boot, walked::ACCEPTED).await,
             Walked::DeleteWritten => self.half_done(Walked::Boot, walked::WRITTEN).await,
             Walked::RetryFits => {
-                self.resize(SMALL).await;
                 let buried = self.settled(FITS_LATER).await;
                 self.resize(LARGE).await;
                 buried
@@ -147,9 +153,15 @@ impl Stage {
         assert!(self.script.has_struck(), "{walked:?} has no {commits} commits");
     }
 
+    /// A host reports when its size changes, and often enough to count as up.
     async fn resize(&self, vcpus: i32) {
+        let (known, at) = *self.reported.lock().unwrap();
+        if known == vcpus && at.elapsed() < REPORT_AFTER {
+            return;
+        }
         let node = ComputeNode::new(HOST, vcpus, 8_192, 80).with_ratios(1.0, 1.0, 1.0);
         self.test.plane.hosts().report(self.test.cell(0), &node).await.expect("a report");
+        *self.reported.lock().unwrap() = (vcpus, Instant::now());
     }
 
     /// The process that comes after finishes or undoes what is left, until nothing is.
