@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
+use crate::fault::{self, FaultPlace};
 use crate::gate;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
@@ -73,6 +74,9 @@ pub struct Options {
     pub idle_probe_after: Duration,
     /// How many connections are kept open while nobody uses them.
     pub idle_max: u32,
+    /// Where a test makes its connections fail.
+    #[cfg(feature = "failpoints")]
+    pub faults: crate::Faults,
 }
 
 impl Default for Options {
@@ -86,6 +90,8 @@ impl Default for Options {
             statement_timeout_max: Duration::from_secs(60),
             idle_probe_after: Duration::from_secs(30),
             idle_max: 8,
+            #[cfg(feature = "failpoints")]
+            faults: crate::Faults::default(),
         }
     }
 }
@@ -294,6 +300,7 @@ impl<K: SchemaKind> Pool<K> {
     ) {
         let deadline = place.deadline;
         let _place = PlaceGuard::enter(place);
+        let _faults = fault::enter(&self.options);
         let mut connection = match self.check_out(deadline, commit_begun) {
             Ok(connection) => connection,
             Err(error) => {
@@ -337,6 +344,7 @@ impl<K: SchemaKind> Pool<K> {
             let message = "the deadline passed before the operation began";
             return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
         }
+        fault::point(FaultPlace::Operation)?;
         let mut connection = match self.take_idle(deadline) {
             Some(connection) => connection,
             None => connect(&self.url, &self.options, deadline, &self.tally)?,

@@ -43,7 +43,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The database refused this statement for a reason of its own: bad SQL, data too long.
     Rejected,
-    /// The connection broke. What was not committed is rolled back by the server.
+    /// The connection broke, or a SQLite file could not be read or written. What was not committed
+    /// is rolled back.
     ConnectionLost,
     /// The database's schema version and this binary do not go together.
     SchemaVersion,
@@ -331,6 +332,10 @@ const READ_ONLY_TEXTS: [&str; 5] = [
     "in a READ ONLY transaction",
 ];
 
+/// Texts of SQLite where the disk fails. It is not the statement's fault, and trying again may help.
+const DISK_TEXTS: [&str; 3] =
+    ["disk I/O error", "database or disk is full", "unable to open database file"];
+
 /// Texts of a connection that is gone: PostgreSQL 57P01 to 57P03, MariaDB 1053, 1927 and the
 /// driver's own words for a dead socket.
 const LOST_TEXTS: [&str; 8] = [
@@ -352,7 +357,7 @@ pub(crate) fn classify_text(text: &str) -> ErrorKind {
         ErrorKind::DeadlineExceeded
     } else if says_one_of(&READ_ONLY_TEXTS) {
         ErrorKind::ReadOnly
-    } else if says_one_of(&LOST_TEXTS) {
+    } else if says_one_of(&LOST_TEXTS) || says_one_of(&DISK_TEXTS) {
         ErrorKind::ConnectionLost
     } else {
         ErrorKind::Rejected

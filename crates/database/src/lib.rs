@@ -51,6 +51,8 @@ pub use diesel_migrations::EmbeddedMigrations;
 pub use dump::dump_rows;
 pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 #[cfg(feature = "failpoints")]
+pub use fault::{FaultPlace, Faults};
+#[cfg(feature = "failpoints")]
 pub use gate::{CommitFate, Gate, Passed, Stop, with_gate};
 pub use identity::{Expected, Identity};
 pub use net::{MysqlNet, Net, PgNet};

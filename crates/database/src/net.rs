@@ -8,7 +8,7 @@
 use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
-use crate::fault;
+use crate::fault::{self, FaultPlace};
 use crate::kept::{Dialect, KeptTexts};
 use crate::tally::{Tally, count};
 use diesel::connection::{
@@ -245,7 +245,7 @@ impl Health {
 
     /// Breaks as if the network had, where a test wants that.
     fn meet_fault(&mut self) -> QueryResult<()> {
-        fault::point().inspect_err(|error| self.learn(error))
+        fault::point(FaultPlace::Statement).inspect_err(|error| self.learn(error))
     }
 
     /// Polls one exchange with the server to its end or to the deadline, and learns from an error.

@@ -1,7 +1,7 @@
 //! Diesel's SQLite connection, with statements kept prepared by their text (see
 //! [`kept`](crate::kept)). It changes nothing else.
 
-use crate::fault;
+use crate::fault::{self, FaultPlace};
 use crate::kept::KeptTexts;
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
@@ -31,7 +31,7 @@ impl KeptSqlite {
     /// # Errors
     /// None but those that a test makes it fail with.
     pub fn inner(&mut self) -> QueryResult<&mut SqliteConnection> {
-        fault::point()?;
+        fault::point(FaultPlace::Statement)?;
         Ok(&mut self.inner)
     }
 }
@@ -57,7 +57,7 @@ impl Connection for KeptSqlite {
     where
         T: QueryFragment<Self::Backend> + QueryId,
     {
-        fault::point()?;
+        fault::point(FaultPlace::Statement)?;
         let advised = self.texts.advise::<Sqlite, _>(source);
         self.inner.execute_returning_count(&advised)
     }
@@ -97,7 +97,7 @@ impl LoadConnection for KeptSqlite {
         T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
         Self::Backend: QueryMetadata<T::SqlType>,
     {
-        fault::point()?;
+        fault::point(FaultPlace::Statement)?;
         let advised = self.texts.advise::<Sqlite, _>(source);
         LoadConnection::load(&mut self.inner, advised)
     }

@@ -6,8 +6,8 @@
 
 use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
-use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind};
-use crate::fault;
+use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind, classify};
+use crate::fault::{self, FaultPlace};
 use crate::gate;
 use crate::tally::count;
 use std::time::Duration;
@@ -157,7 +157,7 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         let message = "the deadline passed before the transaction could be committed";
         return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
     }
-    if let Err(error) = fault::point() {
+    if let Err(error) = fault::point(FaultPlace::BeforeCommit) {
         conn.give_up();
         roll_back(conn);
         return Err(DatabaseError::because(ErrorKind::CommitUnknown, error));
@@ -176,12 +176,14 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
                 let message = "a test lost the acknowledgement of the commit";
                 return Err(DatabaseError::new(ErrorKind::CommitUnknown, message));
             }
-            fault::point().map_err(|error| {
+            fault::point(FaultPlace::AfterCommit).map_err(|error| {
                 conn.give_up();
                 DatabaseError::because(ErrorKind::CommitUnknown, error)
             })
         }
-        Err(error) if conn.is_broken() => {
+        // What a disk failed to sync may be there after a crash all the same.
+        Err(error) if conn.is_broken() || classify(&error) == ErrorKind::ConnectionLost => {
+            conn.give_up();
             conn.note_transaction(TransactionStep::Ended);
             Err(DatabaseError::because(ErrorKind::CommitUnknown, error))
         }

@@ -20,7 +20,6 @@ use cellzero_cell_db::outbox::{self, OutboxRow};
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, InstanceUuid, OperationUuid};
-use chrono::TimeDelta;
 
 use crate::Orchestrator;
 use crate::operation::{BUILD, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of};
@@ -30,8 +29,6 @@ use crate::report::ReportError;
 const OUTBOX_BATCH_MAX: u32 = 200;
 /// The most such batches of one outbox in one pass.
 const BATCHES_MAX: u32 = 20;
-/// How long an effect waits after it could not be sent.
-const RESEND_AFTER: TimeDelta = TimeDelta::seconds(1);
 
 /// What is to be done with the effects that are due.
 #[derive(Default)]
@@ -120,10 +117,11 @@ impl Orchestrator {
         if forget.is_empty() && !in_the_way {
             return Ok(());
         }
+        let resend_after = self.resend_after();
         handle
             .run("leave_out_operations", self.step_deadline(), move |conn| {
                 if in_the_way {
-                    let not_before = conn.now() + RESEND_AFTER;
+                    let not_before = conn.now() + resend_after;
                     outbox::put_off(conn, &wait, not_before)?;
                 }
                 outbox::forget(conn, &forget)
@@ -151,10 +149,11 @@ impl Orchestrator {
             }
         }
         let count = sent.len();
+        let resend_after = self.resend_after();
         handle
             .run("settle_operations", self.step_deadline(), move |conn| {
                 if !failed.is_empty() {
-                    let not_before = conn.now() + RESEND_AFTER;
+                    let not_before = conn.now() + resend_after;
                     outbox::put_off(conn, &failed, not_before)?;
                 }
                 outbox::forget(conn, &sent)
@@ -264,10 +263,11 @@ impl Orchestrator {
         if sent.is_empty() && failed.is_empty() {
             return Ok(0);
         }
+        let resend_after = self.resend_after();
         self.api()
             .run("settle_releases", self.step_deadline(), move |conn| {
                 if !failed.is_empty() {
-                    let not_before = conn.now() + RESEND_AFTER;
+                    let not_before = conn.now() + resend_after;
                     api_outbox::put_off(conn, &failed, not_before)?;
                 }
                 api_outbox::forget(conn, &sent)

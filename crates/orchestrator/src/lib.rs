@@ -73,6 +73,8 @@ pub struct OrchestratorOptions {
     pub back_off: Duration,
     /// The longest such wait.
     pub back_off_max: Duration,
+    /// How long an effect waits after it could not be sent.
+    pub resend_after: Duration,
     /// How long one step may take.
     pub step_timeout: Duration,
     /// The limits of a project that has none of its own.
@@ -88,6 +90,7 @@ impl Default for OrchestratorOptions {
             placements_max: 3,
             back_off: Duration::from_millis(500),
             back_off_max: Duration::from_secs(60),
+            resend_after: Duration::from_secs(1),
             step_timeout: Duration::from_secs(30),
             quota: QuotaLimits::default(),
             host: "cellzero".to_owned(),
@@ -191,6 +194,10 @@ impl Orchestrator {
     /// How long a lease holds, on a group or on effects that are being sent.
     fn lease_time(&self) -> chrono::TimeDelta {
         chrono::TimeDelta::from_std(self.0.options.lease).unwrap_or(chrono::TimeDelta::MAX)
+    }
+
+    fn resend_after(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::from_std(self.0.options.resend_after).unwrap_or(chrono::TimeDelta::MAX)
     }
 
     fn hand_over(&self, group: LeasedGroup) {

@@ -1,12 +1,13 @@
 //! A new, empty database for one test, dropped with it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::server::{self, Server};
-use crate::{Engine, engine, sql};
+use crate::{Engine, Session, engine, sql};
 
 /// How much of a hint goes into a name, so that it stays within every engine's limit.
 const HINT_LENGTH: usize = 30;
@@ -24,7 +25,7 @@ pub struct TestDatabase {
 enum Place {
     /// Shared by the databases of one plane, and removed with the last of them.
     Folder {
-        _kept: Arc<TempDir>,
+        kept: Arc<TempDir>,
     },
     Server(Server),
 }
@@ -75,12 +76,25 @@ impl TestDatabase {
         &self.url
     }
 
+    /// The folder of its file, and none for one on a server.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder { kept } => Some(kept.path()),
+            Place::Server(_) => None,
+        }
+    }
+
     /// Runs one query past all of the project's own code; each value comes as text.
     ///
     /// # Errors
     /// Whatever the database or the way to it says.
     pub fn query(&self, text: &str) -> anyhow::Result<Vec<sql::Row>> {
         sql::query(self.engine, &self.url, text)
+    }
+
+    /// A connection past all of the project's own code that stays open, for a test that asks often.
+    pub fn session(&self) -> Session {
+        Session::open(self.engine, &self.url)
     }
 
     /// Runs one or more statements past all of the project's own code.
@@ -97,7 +111,7 @@ impl TestDatabase {
             engine: Engine::Sqlite,
             name: name.to_owned(),
             url: format!("sqlite://{}", path.display()),
-            place: Place::Folder { _kept: Arc::clone(folder) },
+            place: Place::Folder { kept: Arc::clone(folder) },
         }
     }
 

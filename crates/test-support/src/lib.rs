@@ -10,15 +10,21 @@
 
 mod binaries;
 mod database;
+mod disk;
 mod engine;
 mod nova;
+mod proxy;
 mod server;
+mod session;
 mod silent;
 mod sql;
 
 pub use database::{TestDatabase, create_database};
+pub use disk::{Disk, Lasting};
 pub use engine::Engine;
 pub use nova::{NovaPlane, damaged_nova_plane, nova_plane};
+pub use proxy::{Cut, Proxy};
 pub use server::{Durability, PrivateServer, Server, ServerOptions, private, shared};
+pub use session::Session;
 pub use silent::{SilentListener, silent_listener};
 pub use sql::Row;

@@ -4,6 +4,7 @@
 //! own thread. What it may take is limited.
 
 use std::future::Future;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -50,6 +51,42 @@ pub(crate) fn execute(engine: Engine, url: &str, text: &str) -> anyhow::Result<(
             connection.disconnect().await.map_err(anyhow::Error::from)
         }),
     }
+}
+
+/// Answers queries on one connection until nobody can ask any more.
+pub(crate) fn serve(
+    engine: Engine,
+    url: &str,
+    asked: &Receiver<(String, Sender<anyhow::Result<Vec<Row>>>)>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Whoever asked and does not wait for the answer any more does not need it.
+    match engine {
+        Engine::Sqlite => {
+            let connection = open_sqlite(url)?;
+            for (text, answer) in asked {
+                let _ = answer.send(ask_sqlite(&connection, &text));
+            }
+        }
+        Engine::Postgres => {
+            let client = runtime.block_on(connect_postgres(url))?;
+            for (text, answer) in asked {
+                let messages = runtime.block_on(client.simple_query(&text));
+                let rows = messages.map(|all| all.iter().filter_map(postgres_row).collect());
+                let _ = answer.send(rows.map_err(anyhow::Error::from));
+            }
+        }
+        Engine::MariaDb => {
+            let mut connection = runtime.block_on(connect_mariadb(url))?;
+            for (text, answer) in asked {
+                let rows = runtime.block_on(connection.query::<mysql_async::Row, _>(text));
+                let rows = rows.map(|all| all.into_iter().map(mariadb_row).collect());
+                let _ = answer.send(rows.map_err(anyhow::Error::from));
+            }
+            runtime.block_on(connection.disconnect())?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs what `pg_dump` wrote: statements with blocks of rows between them.
@@ -137,7 +174,10 @@ fn open_sqlite(url: &str) -> anyhow::Result<rusqlite::Connection> {
 }
 
 fn query_sqlite(url: &str, text: &str) -> anyhow::Result<Vec<Row>> {
-    let connection = open_sqlite(url)?;
+    ask_sqlite(&open_sqlite(url)?, text)
+}
+
+fn ask_sqlite(connection: &rusqlite::Connection, text: &str) -> anyhow::Result<Vec<Row>> {
     let mut statement = connection.prepare(text).context("SQLite refused")?;
     let width = statement.column_count();
     let rows = statement.query_map([], |row| {

@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench`, `cargo xtask model`.
+//! The project's own commands: `cargo xtask test`, `bench`, `model`, `crash-walk`.
 //!
 //! Each command is a module of its own with its arguments and a `run`.
 
 mod bench;
+mod crash_walk;
 mod install;
 mod model;
 mod test;
@@ -30,6 +31,10 @@ enum Command {
     /// Prints a table and writes it as Markdown to target/bench.md; fails where an operation takes
     /// more statements or commits than its target.
     Bench(bench::Arguments),
+    /// Every fault at every place of boot, bury, delete, retry and recovery, on the three backends
+    ///
+    /// `cargo xtask test` has a crash at every place, and of the other faults a part.
+    CrashWalk(crash_walk::Arguments),
     /// Explore the model of the boot protocol, then without each of its guards
     ///
     /// Prints states, depth and time; fails where an invariant breaks, or where a guard can be
@@ -41,6 +46,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::CrashWalk(arguments) => crash_walk::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
     }
 }

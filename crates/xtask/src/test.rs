@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn start(engine: Engine) -> anyhow::Result<PrivateServer> {
+/// Starts a private server of this engine and says where.
+pub(crate) fn start(engine: Engine) -> anyhow::Result<PrivateServer> {
     let server = PrivateServer::launch(engine, ServerOptions::default())
         .with_context(|| format!("cannot start a private {} server", engine.name()))?;
     println!("{} listens on 127.0.0.1:{}", engine.name(), server.port());

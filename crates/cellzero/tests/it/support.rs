@@ -1,7 +1,7 @@
 //! A plane on real databases of one backend, gone when it is dropped.
 
 use cellzero::*;
-use cellzero_test_support::{Engine, TestDatabase, create_database};
+use cellzero_test_support::{Engine, Row, TestDatabase, create_database};
 
 pub(crate) const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 
@@ -13,7 +13,11 @@ pub(crate) struct TestPlane {
     pub(crate) cells: Vec<(CellUuid, TestDatabase)>,
     pub(crate) config: Config,
     engine: Engine,
+    way: Way,
 }
+
+/// The URL by which a plane reaches a database.
+pub(crate) type Way = std::sync::Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 impl TestPlane {
     /// An empty plane; none where the backend is left out.
@@ -25,11 +29,21 @@ impl TestPlane {
         engine: Engine,
         configure: impl FnOnce(Config) -> Config,
     ) -> Option<TestPlane> {
+        TestPlane::with_way(engine, std::sync::Arc::new(str::to_owned), configure).await
+    }
+
+    /// The same with databases that are reached in this way.
+    pub(crate) async fn with_way(
+        engine: Engine,
+        way: Way,
+        configure: impl FnOnce(Config) -> Config,
+    ) -> Option<TestPlane> {
         let api = create_database(engine, "api")?;
         let cell0 = create_database(engine, "cell0")?;
-        let config = configure(Config::new(api.url()).cell0(cell0.url()).without_worker());
+        let config =
+            configure(Config::new(way(api.url())).cell0(way(cell0.url())).without_worker());
         let plane = ControlPlane::open(config.clone()).await.expect("a new plane opens");
-        Some(TestPlane { plane, api, cell0, cells: Vec::new(), config, engine })
+        Some(TestPlane { plane, api, cell0, cells: Vec::new(), config, engine, way })
     }
 
     /// The same with cells that have these hosts each: vcpus, memory in MiB, disk in GiB.
@@ -55,7 +69,7 @@ impl TestPlane {
         let cell = self
             .plane
             .cells()
-            .create(NewCell::new(&name, database.url()))
+            .create(NewCell::new(&name, (self.way)(database.url())))
             .await
             .expect("a new cell");
         for ((vcpus, memory_mb, disk_gb), index) in hosts.iter().zip(1..) {
@@ -104,25 +118,44 @@ pub(crate) fn count(database: &TestDatabase, from: &str) -> i64 {
     rows[0][0].as_deref().and_then(|text| text.parse().ok()).expect("a number")
 }
 
+/// What the API database says of a plane at rest, in one row.
+const API_AT_REST: &str = "SELECT \
+    (SELECT COUNT(*) FROM build_requests), \
+    (SELECT COUNT(*) FROM boot_intents), \
+    (SELECT COUNT(*) FROM host_capacity WHERE vcpus_used > vcpus_limit OR \
+        memory_mb_used > memory_mb_limit OR disk_gb_used > disk_gb_limit), \
+    (SELECT COALESCE(SUM(vcpus), 0) FROM claims), \
+    (SELECT COALESCE(SUM(vcpus_used), 0) FROM host_capacity), \
+    (SELECT COUNT(*) FROM claims), \
+    (SELECT COUNT(*) FROM instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id \
+        WHERE cm.uuid = '00000000-0000-0000-0000-000000000000' AND NOT im.queued_for_delete)";
+
 impl TestPlane {
     /// Invariants of a plane at rest, read from the databases past our own code.
     pub(crate) fn check_at_rest(&self) {
-        assert_eq!(count(&self.api, "build_requests"), 0, "build requests");
-        assert_eq!(count(&self.api, "boot_intents"), 0, "intents");
-        let over = "host_capacity WHERE vcpus_used > vcpus_limit OR \
-                    memory_mb_used > memory_mb_limit OR disk_gb_used > disk_gb_limit";
-        assert_eq!(count(&self.api, over), 0, "hosts over their limit");
-        let claimed = self.api.query("SELECT COALESCE(SUM(vcpus), 0) FROM claims").unwrap();
-        let used =
-            self.api.query("SELECT COALESCE(SUM(vcpus_used), 0) FROM host_capacity").unwrap();
-        assert_eq!(claimed[0][0], used[0][0], "claims and what hosts say is used");
-        let live: i64 =
-            self.cells.iter().map(|(_, cell)| count(cell, "instances WHERE deleted = 0")).sum();
-        assert_eq!(count(&self.api, "claims"), live, "claims and live instances");
-        let mapped = "instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id";
-        let zero =
-            format!("{mapped} WHERE cm.uuid = '{}' AND NOT im.queued_for_delete", CellUuid::CELL0);
-        assert_eq!(count(&self.cell0, "instances WHERE deleted = 0"), count(&self.api, &zero));
+        self.check_at_rest_by(|database, text| database.query(text).expect("an answer"));
+    }
+
+    /// The same, by whoever asks a database.
+    pub(crate) fn check_at_rest_by(&self, ask: impl Fn(&TestDatabase, &str) -> Vec<Row>) {
+        let numbers = |database: &TestDatabase, text: &str| -> Vec<i64> {
+            let row = ask(database, text).remove(0).into_iter();
+            row.map(|value| value.expect("a number").parse().expect("a number")).collect()
+        };
+        let alive = |database: &TestDatabase| {
+            numbers(database, "SELECT COUNT(*) FROM instances WHERE deleted = 0")[0]
+        };
+        let api = numbers(&self.api, API_AT_REST);
+        let [requests, intents, over, claimed, used, claims, buried] = api[..] else {
+            panic!("{api:?}");
+        };
+        assert_eq!(requests, 0, "build requests");
+        assert_eq!(intents, 0, "intents");
+        assert_eq!(over, 0, "hosts over their limit");
+        assert_eq!(claimed, used, "claims and what hosts say is used");
+        let live: i64 = self.cells.iter().map(|(_, cell)| alive(cell)).sum();
+        assert_eq!(claims, live, "claims and live instances");
+        assert_eq!(alive(&self.cell0), buried, "rows of cell0 and mappings to it");
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 mod conflicts;
 mod create;
+mod disk;
 mod drift;
 mod hung;
 mod identity;
