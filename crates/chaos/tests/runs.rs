@@ -31,7 +31,7 @@ fn held(output: &Output) -> String {
 fn nothing_is_lost_or_doubled_while_servers_and_processes_are_killed(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
-    let Some(output) = run(engine, "faults", &["--boots", "400"]) else { return };
+    let Some(output) = run(engine, "faults", &["--boots", "240"]) else { return };
     let text = held(&output);
     assert!(
         text.contains("lost 0, doubled 0, orphaned 0, over-claimed 0, resurrected 0"),
@@ -44,7 +44,7 @@ fn nothing_is_lost_or_doubled_while_servers_and_processes_are_killed(
 fn two_processes_that_boot_and_recover_at_once_decide_each_instance_once(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
-    let Some(output) = run(engine, "calm", &["--calm", "--seconds", "5"]) else { return };
+    let Some(output) = run(engine, "calm", &["--calm", "--seconds", "4"]) else { return };
     let text = held(&output);
     assert!(text.contains(", twice 0\n"), "{text}");
     assert!(!text.contains("into cells 0,"), "{text}");
