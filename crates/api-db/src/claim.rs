@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::{DatabaseError, insert_rows};
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{InstanceUuid, Resources};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -59,6 +59,33 @@ struct NewRow<'a> {
     created_at: NaiveDateTime,
 }
 
+/// Uuid, epoch, host, vcpus, memory and disk.
+type Row = (String, i64, String, i32, i32, i32);
+
+type Columns = (
+    claims::instance_uuid,
+    claims::epoch,
+    claims::host,
+    claims::vcpus,
+    claims::memory_mb,
+    claims::disk_gb,
+);
+
+const COLUMNS: Columns = (
+    claims::instance_uuid,
+    claims::epoch,
+    claims::host,
+    claims::vcpus,
+    claims::memory_mb,
+    claims::disk_gb,
+);
+
+fn claim((uuid, epoch, host, vcpus, memory_mb, disk_gb): Row) -> Result<Claim, DatabaseError> {
+    let resources =
+        Resources { vcpus: vcpus.into(), memory_mb: memory_mb.into(), disk_gb: disk_gb.into() };
+    Ok(Claim { instance_uuid: parse(&uuid)?, epoch, host, resources })
+}
+
 fn per_host(claims: &[Claim]) -> BTreeMap<&str, Resources> {
     // Sorted by host, so that two claimers lock hosts in the same order.
     let mut hosts: BTreeMap<&str, Resources> = BTreeMap::new();
@@ -109,6 +136,8 @@ fn insert(conn: &mut ApiConnection, rows: &[NewRow<'_>]) -> Result<(), DatabaseE
 /// Frees the claims of these instances, where they have any. One statement where there is none,
 /// otherwise one more and one for each host. To be called in a transaction.
 ///
+/// Two that free the same claim at once take turns: the second finds none, and gives nothing back.
+///
 /// # Errors
 /// The database's, or a damaged uuid.
 pub fn free(
@@ -116,8 +145,19 @@ pub fn free(
     uuids: &[InstanceUuid],
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let standing = of_instances(conn, uuids)?;
-    let standing: Vec<Claim> = standing.into_values().collect();
+    let mut standing: Vec<Claim> = Vec::new();
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        let rows: Vec<Row> = load_locked!(
+            conn,
+            claims::table
+                .filter(claims::instance_uuid.eq_any(chunk))
+                .order(claims::instance_uuid)
+                .select(COLUMNS)
+        )?;
+        for row in rows {
+            standing.push(claim(row)?);
+        }
+    }
     if standing.is_empty() {
         return Ok(());
     }
@@ -141,25 +181,13 @@ pub fn of_instances(
 ) -> Result<HashMap<InstanceUuid, Claim>, DatabaseError> {
     let mut found = HashMap::new();
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
-        let rows: Vec<(String, i64, String, i32, i32, i32)> = claims::table
+        let rows: Vec<Row> = claims::table
             .filter(claims::instance_uuid.eq_any(chunk))
-            .select((
-                claims::instance_uuid,
-                claims::epoch,
-                claims::host,
-                claims::vcpus,
-                claims::memory_mb,
-                claims::disk_gb,
-            ))
+            .select(COLUMNS)
             .load(conn.sql())?;
-        for (uuid, epoch, host, vcpus, memory_mb, disk_gb) in rows {
-            let instance_uuid = parse(&uuid)?;
-            let resources = Resources {
-                vcpus: vcpus.into(),
-                memory_mb: memory_mb.into(),
-                disk_gb: disk_gb.into(),
-            };
-            found.insert(instance_uuid, Claim { instance_uuid, epoch, host, resources });
+        for row in rows {
+            let claim = claim(row)?;
+            found.insert(claim.instance_uuid, claim);
         }
     }
     Ok(found)

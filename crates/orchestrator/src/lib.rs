@@ -77,6 +77,9 @@ pub struct OrchestratorOptions {
     pub resend_after: Duration,
     /// How long one step may take.
     pub step_timeout: Duration,
+    /// How many accepted instances wait in the memory of their process for a worker there. Beyond
+    /// that, and where no worker runs, they are taken from the API database when their lease is over.
+    pub accepted_max: usize,
     /// The limits of a project that has none of its own.
     pub quota: QuotaLimits,
     /// The name of this process in faults and events.
@@ -92,6 +95,7 @@ impl Default for OrchestratorOptions {
             back_off_max: Duration::from_secs(60),
             resend_after: Duration::from_secs(1),
             step_timeout: Duration::from_secs(30),
+            accepted_max: 10_000,
             quota: QuotaLimits::default(),
             host: "cellzero".to_owned(),
         }
@@ -201,7 +205,12 @@ impl Orchestrator {
     }
 
     fn hand_over(&self, group: LeasedGroup) {
-        self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner).push_back(group);
+        let mut accepted = self.0.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting: usize = accepted.iter().map(|group| group.members.len()).sum();
+        if waiting + group.members.len() <= self.0.options.accepted_max {
+            accepted.push_back(group);
+        }
+        drop(accepted);
         self.0.wake.notify_one();
     }
 

@@ -215,8 +215,9 @@ impl Router {
     async fn round(&self, walk: &mut Walk, wanted: usize) -> Result<Round, ReadError> {
         let mut candidates = self.candidates(walk, wanted).await;
         candidates.sort_by(|a, b| compare(&walk.order, &a.values, &b.values));
-        let is_last = candidates.len() <= wanted;
-        candidates.truncate(wanted);
+        let end = end_of_places(&walk.order, &candidates, wanted);
+        let is_last = end == candidates.len();
+        candidates.truncate(end);
         walk.after = candidates.last().map(|last| last.values.clone()).or(walk.after.take());
         let visible = self.visible(walk, candidates).await?;
         Ok(Round { visible, is_last })
@@ -360,6 +361,18 @@ impl Walk {
             || self.after.as_ref().is_none_or(|end| compare(&self.order, &values, end).is_le());
         after_start && before_end && self.query.filters.matches(instance)
     }
+}
+
+/// Where the first `wanted` places of sorted candidates end. A left-over row may share its place with
+/// the row that the mapping names; a page must not end between the two, since the next round begins
+/// after the place.
+fn end_of_places(
+    order: &[(SortKey, SortDirection)],
+    candidates: &[Candidate],
+    wanted: usize,
+) -> usize {
+    let is_same = |a: &Candidate, b: &Candidate| compare(order, &a.values, &b.values).is_eq();
+    candidates.chunk_by(is_same).take(wanted).map(<[Candidate]>::len).sum()
 }
 
 /// When a cell must have answered, so that the rest of the list still has its time where it does

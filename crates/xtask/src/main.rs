@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `model`, `crash-walk`.
+//! The project's own commands: `cargo xtask test`, `bench`, `model`, `crash-walk`, `chaos`.
 //!
 //! Each command is a module of its own with its arguments and a `run`.
 
 mod bench;
+mod chaos;
 mod crash_walk;
 mod install;
 mod model;
@@ -40,6 +41,11 @@ enum Command {
     /// Prints states, depth and time; fails where an invariant breaks, or where a guard can be
     /// removed and none does.
     Model(model::Arguments),
+    /// Kill and stop servers and processes of a plane under load, by a seed
+    ///
+    /// Prints what was accepted, lost, doubled, orphaned, over-claimed and resurrected; fails where
+    /// a promise was broken.
+    Chaos(chaos::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -48,5 +54,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::CrashWalk(arguments) => crash_walk::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
     }
 }

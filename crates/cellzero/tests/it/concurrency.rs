@@ -134,3 +134,28 @@ async fn deletes_that_race_boots_leave_each_instance_dead_and_its_host_free(
     }
     test.check_at_rest();
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_that_several_free_at_once_is_given_back_once(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(20, 65_536, 400)]]).await else { return };
+    let ctx = user();
+    let accepted = test.boot(&ctx, request("web", "1").count(16).build().unwrap()).await;
+    // As when the acknowledgement of a destroy is lost, and it is sent again by another process.
+    for uuid in &accepted.instances[..12] {
+        let reports: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (plane, uuid) = (test.plane.clone(), *uuid);
+                tokio::spawn(async move { plane.compute().destroyed(uuid).await })
+            })
+            .collect();
+        for report in reports {
+            report.await.unwrap().unwrap();
+        }
+    }
+    let used = test.api.query("SELECT vcpus_used FROM host_capacity").unwrap();
+    assert_eq!(used, [[Some("4".to_owned())]]);
+    assert_eq!(count(&test.api, "claims"), 4);
+}

@@ -147,3 +147,21 @@ async fn a_new_directory_becomes_a_plane_and_may_be_moved() {
     assert_eq!(plane.show(&ctx, accepted[0]).await.unwrap().home, Home::Cell(cell));
     plane.close().await.unwrap();
 }
+
+#[rstest]
+#[tokio::test]
+async fn what_memory_has_no_room_for_is_taken_when_its_lease_is_over(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(9, 9000, 90)]]).await else { return };
+    let options = OrchestratorOptions { accepted_max: 2, ..OrchestratorOptions::default() };
+    let plane = ControlPlane::open(test.config.clone().orchestrator(options)).await.unwrap();
+    for _ in 0..2 {
+        plane.boot(&user(), request("web", "1").count(2).build().unwrap()).await.unwrap();
+    }
+    assert_eq!(plane.settle().await.unwrap().in_cells, 2);
+    test.api.execute("UPDATE boot_states SET lease_until = created_at").unwrap();
+    assert_eq!(plane.settle().await.unwrap().in_cells, 2);
+    test.check_at_rest();
+    plane.close().await.unwrap();
+}

@@ -27,6 +27,8 @@ pub(crate) fn recipe(
     let binaries = binaries::mariadb().map_err(anyhow::Error::msg)?;
     let flush = match durability {
         Durability::Relaxed => "0",
+        // Written to the log at each commit, and left to the system to bring to the disk.
+        Durability::Process => "2",
         Durability::Full => "1",
     };
     let mut server = Command::new(binaries.server);

@@ -17,18 +17,20 @@ pub(crate) fn recipe(
     tls: &TlsFiles,
 ) -> anyhow::Result<Recipe> {
     let binaries = binaries::postgres().map_err(anyhow::Error::msg)?;
-    let durable = match durability {
-        Durability::Relaxed => "off",
-        Durability::Full => "on",
+    // A killed process may leave half a page behind, and loses what it had not written to a file.
+    let (survives_kill, synced) = match durability {
+        Durability::Relaxed => ("off", "off"),
+        Durability::Process => ("on", "off"),
+        Durability::Full => ("on", "on"),
     };
     let mut server = Command::new(binaries.server);
     server.arg("-D").arg(home.join(DATA_FOLDER));
     server.args([
         format!("--ssl_cert_file={}", tls.certificate.display()),
         format!("--ssl_key_file={}", tls.key.display()),
-        format!("--fsync={durable}"),
-        format!("--full_page_writes={durable}"),
-        format!("--synchronous_commit={durable}"),
+        format!("--fsync={synced}"),
+        format!("--full_page_writes={survives_kill}"),
+        format!("--synchronous_commit={survives_kill}"),
     ]);
     server.args([
         "--dynamic_shared_memory_type=mmap",

@@ -28,6 +28,9 @@ pub enum Durability {
     /// Nothing, and the data is kept in memory where it fits: for tests.
     #[default]
     Relaxed,
+    /// What was acknowledged survives the end of the server by `kill -9`, not that of the machine:
+    /// for tests that kill it. The data is kept in memory where it fits.
+    Process,
     /// What a real server does, on a real disk: for measurements.
     Full,
 }
@@ -258,7 +261,7 @@ fn address(engine: Engine, password: &str, tls: TlsFiles) -> Server {
 fn base_folder(durability: Durability) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let free = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
-    if durability == Durability::Relaxed && free >= MEMORY_NEEDED {
+    if durability != Durability::Full && free >= MEMORY_NEEDED {
         memory.to_owned()
     } else {
         std::env::temp_dir()

@@ -46,8 +46,11 @@ fn a_stopped_server_starts_again_on_the_same_port_with_its_data(#[case] engine: 
 #[rstest]
 #[case::postgres(Engine::Postgres)]
 #[case::mariadb(Engine::MariaDb)]
-fn a_killed_server_recovers_what_was_committed(#[case] engine: Engine) {
-    let options = ServerOptions::default().durability(Durability::Full);
+fn a_killed_server_recovers_what_was_committed(
+    #[case] engine: Engine,
+    #[values(Durability::Process, Durability::Full)] durability: Durability,
+) {
+    let options = ServerOptions::default().durability(durability);
     let Some(mut server) = private(engine, options) else { return };
     let database = server.create_database("killed").unwrap();
     database.execute("CREATE TABLE t (n INT); INSERT INTO t VALUES (7)").unwrap();
