@@ -269,6 +269,22 @@ pub fn any_decided(conn: &mut ApiConnection, group: GroupUuid) -> Result<bool, D
     Ok(decided > 0)
 }
 
+/// How many instances of a group have a build request. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_undecided(conn: &mut ApiConnection, group: GroupUuid) -> Result<u32, DatabaseError> {
+    let undecided: i64 = boot_states::table
+        .inner_join(
+            build_requests::table
+                .on(build_requests::instance_uuid.eq(boot_states::instance_uuid.nullable())),
+        )
+        .filter(boot_states::group_uuid.eq(group.text()))
+        .count()
+        .get_result(conn.sql())?;
+    Ok(u32::try_from(undecided).unwrap_or(u32::MAX))
+}
+
 /// Locks the boot states of these instances to the end of the transaction, in uuid order, and
 /// gives those that still have a build request. One statement for each five hundred.
 ///

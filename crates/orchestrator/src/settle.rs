@@ -433,8 +433,23 @@ fn read_group(
         members.push(Member { ticket, instance, spec, attempts, placements, history });
     }
     // A retry asks for its instance alone.
-    let min_count = if members.iter().all(Member::is_retried) { 1 } else { group_min };
+    let min_count = match members.iter().all(Member::is_retried) {
+        true => 1,
+        false => least_of(conn, group, (group_min, members.len()))?,
+    };
     let request_id = members.first().map(|m| m.spec.request_id.clone()).unwrap_or_default();
     let group = LeasedGroup { group, min_count, request_id, accepted_at, excluded_cells, members };
     Ok(Some(group))
+}
+
+/// The fewest of a group that are worth building: those that its user has deleted are not missed.
+fn least_of(
+    conn: &mut ApiConnection,
+    group: GroupUuid,
+    (group_min, leased): (u32, usize),
+) -> Result<u32, DatabaseError> {
+    if group_min as usize <= leased {
+        return Ok(group_min);
+    }
+    Ok(boot_state::count_undecided(conn, group)?.min(group_min))
 }

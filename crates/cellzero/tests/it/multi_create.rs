@@ -53,6 +53,25 @@ async fn a_group_below_its_min_count_is_buried_whole(
 
 #[rstest]
 #[tokio::test]
+async fn what_is_deleted_of_a_group_does_not_bury_the_rest(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(3, 4096, 40)]]).await else { return };
+    let ctx = user();
+    let asked = request("web", "1").counts(2, 2).build().unwrap();
+    let accepted = test.plane.boot(&ctx, asked).await.unwrap();
+    test.plane.delete(&ctx, accepted[0]).await.unwrap();
+    // Another process takes what is left of the group.
+    test.plane.close().await.unwrap();
+    let plane = ControlPlane::open(test.config.clone()).await.unwrap();
+    plane.settle().await.unwrap();
+    assert_eq!(plane.show(&ctx, accepted[1]).await.unwrap().home, Home::Cell(test.cell(0)));
+    test.check_at_rest();
+    plane.close().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_repeated_client_token_answers_with_the_first_instances(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
