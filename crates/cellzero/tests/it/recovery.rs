@@ -61,3 +61,26 @@ async fn intents_of_a_cell_that_is_away_let_others_be_swept(
     assert_eq!(count(&test.api, "boot_intents"), 600);
     assert_eq!(count(&test.api, &format!("boot_intents WHERE cell_uuid = '{away}'")), 600);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_build_request_beside_a_decided_mapping_moves_no_instance(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(mut test) = TestPlane::with_cells(engine, &[&[(2, 2048, 20)]]).await else { return };
+    let ctx = user();
+    let accepted = test.plane.boot(&ctx, request("web", "1").build().unwrap()).await.unwrap();
+    test.api.execute("CREATE TABLE kept AS SELECT * FROM build_requests").unwrap();
+    test.plane.settle().await.unwrap();
+    // A larger host, so that another placement would go there.
+    test.add_cell(&[(64, 65_536, 400)]).await;
+    test.api.execute("INSERT INTO build_requests SELECT * FROM kept").unwrap();
+    test.plane.settle().await.unwrap();
+    let shown = test.plane.show(&ctx, accepted[0]).await.unwrap();
+    assert_eq!(shown.home, Home::Cell(test.cell(0)));
+    let named = format!(
+        "instance_mappings im JOIN cell_mappings cm ON cm.id = im.cell_id WHERE cm.uuid = '{}'",
+        test.cell(0)
+    );
+    assert_eq!(count(&test.api, &named), 1);
+}
