@@ -32,8 +32,13 @@ mod points {
         Ok(())
     }
 
+    /// Nothing is to be taken away again.
+    pub(crate) struct Entered;
+
     /// What the operation on this thread meets; without the feature nothing.
-    pub(crate) fn enter(_options: &Options) {}
+    pub(crate) fn enter(_options: &Options) -> Entered {
+        Entered
+    }
 }
 
 #[cfg(feature = "failpoints")]
