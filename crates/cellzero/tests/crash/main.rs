@@ -29,7 +29,7 @@ use rstest::rstest;
 use oracle::Oracle;
 use script::{Fault, Where};
 use stage::Stage;
-use walked::{Told, Walked};
+use walked::{Told, Walked, Word};
 
 /// More places than any operation has: a walk that gets there does not end.
 const PLACES_MAX: u64 = 400;
@@ -108,6 +108,8 @@ async fn run_with_fault(
     if !struck {
         // No place is missing: there is one for each statement, and two for each commit.
         assert_eq!(met, cost(&stage.victim) - before, "{walked:?}");
+        let is_recovery = matches!(walked, Walked::Recover(..));
+        assert_eq!(told.words().contains(&Word::Recovered), is_recovery, "{walked:?}");
     }
     (told, (!struck).then_some(met))
 }

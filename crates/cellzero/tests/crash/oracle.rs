@@ -67,6 +67,7 @@ impl Oracle<'_> {
                     let gone = matches!(shown, Err(ReadError::InstanceNotFound { .. }));
                     assert!(gone, "{uuid} is shown: {shown:?}");
                 }
+                Word::Recovered => {}
             }
         }
         match self.walked {
@@ -149,8 +150,9 @@ impl Oracle<'_> {
 
     /// After everything was deleted: what ran is destroyed, what did not is released.
     pub(crate) fn check_ended(&self) {
-        let told = self.told.words().into_iter().map(|word| match word {
-            Word::Accepted(uuid) | Word::Deleted(uuid) | Word::Retried(uuid) => uuid,
+        let told = self.told.words().into_iter().filter_map(|word| match word {
+            Word::Accepted(uuid) | Word::Deleted(uuid) | Word::Retried(uuid) => Some(uuid),
+            Word::Recovered => None,
         });
         let known = self.stage.receiver.known();
         for uuid in told.chain(self.prepared.iter().copied()).chain(known) {

@@ -120,6 +120,8 @@ pub(crate) enum Word {
     Accepted(InstanceUuid),
     Deleted(InstanceUuid),
     Retried(InstanceUuid),
+    /// A recovery found something to do, and did it.
+    Recovered,
 }
 
 impl Told {
@@ -130,9 +132,10 @@ impl Told {
     pub(crate) fn note(&self, word: Word) {
         if self.prints {
             let (name, uuid) = match word {
-                Word::Accepted(uuid) => ("accepted", uuid),
-                Word::Deleted(uuid) => ("deleted", uuid),
-                Word::Retried(uuid) => ("retried", uuid),
+                Word::Accepted(uuid) => ("accepted", uuid.to_string()),
+                Word::Deleted(uuid) => ("deleted", uuid.to_string()),
+                Word::Retried(uuid) => ("retried", uuid.to_string()),
+                Word::Recovered => ("recovered", String::new()),
             };
             println!("{name} {uuid}");
         }
@@ -200,7 +203,9 @@ pub(crate) async fn run(
             let _ = plane.settle().await;
         }
         Walked::Recover(..) => {
-            let _ = plane.recover().await;
+            if plane.recover().await.is_ok_and(|settled| settled != Settled::default()) {
+                told.note(Word::Recovered);
+            }
         }
     }
 }
