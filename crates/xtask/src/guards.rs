@@ -146,18 +146,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn copy_last_commit(tree: &Path) -> anyhow::Result<()> {
-    let git = |arguments: &[&str]| -> anyhow::Result<bool> {
-        Ok(Command::new("git").args(arguments).status().context("cannot run git")?.success())
-    };
-    let path = tree.to_str().context("a path in UTF-8")?;
-    let head = Command::new("git").args(["rev-parse", "HEAD"]).output().context("git")?;
-    let head = String::from_utf8(head.stdout)?;
-    let done = if tree.exists() {
-        git(&["-C", path, "checkout", "--quiet", "--force", "--detach", head.trim()])?
-    } else {
-        git(&["worktree", "add", "--quiet", "--force", "--detach", path, head.trim()])?
-    };
-    ensure!(done, "cannot copy the last commit to {path}");
+    if tree.exists() {
+        std::fs::remove_dir_all(tree).context("cannot remove the copy of the last time")?;
+    }
+    std::fs::create_dir_all(tree).context("cannot make the folder of the copy")?;
+    let git = Command::new("git")
+        .args(["archive", "HEAD"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run git")?;
+    let archive = git.stdout.context("git has no standard output")?;
+    let unpacked =
+        Command::new("tar").arg("-x").current_dir(tree).stdin(archive).status().context("tar")?;
+    ensure!(unpacked.success(), "cannot copy the last commit to {}", tree.display());
     Ok(())
 }
 
