@@ -59,31 +59,29 @@ struct NewRow<'a> {
     created_at: NaiveDateTime,
 }
 
-/// Uuid, epoch, host, vcpus, memory and disk.
-type Row = (String, i64, String, i32, i32, i32);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = claims)]
+struct Row {
+    instance_uuid: String,
+    epoch: i64,
+    host: String,
+    vcpus: i32,
+    memory_mb: i32,
+    disk_gb: i32,
+}
 
-type Columns = (
-    claims::instance_uuid,
-    claims::epoch,
-    claims::host,
-    claims::vcpus,
-    claims::memory_mb,
-    claims::disk_gb,
-);
-
-const COLUMNS: Columns = (
-    claims::instance_uuid,
-    claims::epoch,
-    claims::host,
-    claims::vcpus,
-    claims::memory_mb,
-    claims::disk_gb,
-);
-
-fn claim((uuid, epoch, host, vcpus, memory_mb, disk_gb): Row) -> Result<Claim, DatabaseError> {
-    let resources =
-        Resources { vcpus: vcpus.into(), memory_mb: memory_mb.into(), disk_gb: disk_gb.into() };
-    Ok(Claim { instance_uuid: parse(&uuid)?, epoch, host, resources })
+fn claim(row: Row) -> Result<Claim, DatabaseError> {
+    let resources = Resources {
+        vcpus: row.vcpus.into(),
+        memory_mb: row.memory_mb.into(),
+        disk_gb: row.disk_gb.into(),
+    };
+    Ok(Claim {
+        instance_uuid: parse(&row.instance_uuid)?,
+        epoch: row.epoch,
+        host: row.host,
+        resources,
+    })
 }
 
 fn per_host(claims: &[Claim]) -> BTreeMap<&str, Resources> {
@@ -112,6 +110,14 @@ pub fn take(
             return Err(ClaimError::Conflict { host: host.to_owned() });
         }
     }
+    Ok(insert(conn, claims, now)?)
+}
+
+fn insert(
+    conn: &mut ApiConnection,
+    claims: &[Claim],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
     let rows: Vec<NewRow<'_>> = claims
         .iter()
         .map(|claim| NewRow {
@@ -124,11 +130,6 @@ pub fn take(
             created_at: now,
         })
         .collect();
-    insert(conn, &rows)?;
-    Ok(())
-}
-
-fn insert(conn: &mut ApiConnection, rows: &[NewRow<'_>]) -> Result<(), DatabaseError> {
     insert_rows!(conn, claims::table, rows);
     Ok(())
 }
@@ -152,7 +153,7 @@ pub fn free(
             claims::table
                 .filter(claims::instance_uuid.eq_any(chunk))
                 .order(claims::instance_uuid)
-                .select(COLUMNS)
+                .select(Row::as_select())
         )?;
         for row in rows {
             standing.push(claim(row)?);
@@ -183,7 +184,7 @@ pub fn of_instances(
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<Row> = claims::table
             .filter(claims::instance_uuid.eq_any(chunk))
-            .select(COLUMNS)
+            .select(Row::as_select())
             .load(conn.sql())?;
         for row in rows {
             let claim = claim(row)?;
@@ -231,16 +232,7 @@ pub fn replace(
     }
     diesel::delete(claims::table.find(uuid.text())).execute(conn.sql())?;
     if let Some(claim) = claim {
-        let row = NewRow {
-            instance_uuid: uuid.text(),
-            epoch: claim.epoch,
-            host: &claim.host,
-            vcpus: column_number(claim.resources.vcpus),
-            memory_mb: column_number(claim.resources.memory_mb),
-            disk_gb: column_number(claim.resources.disk_gb),
-            created_at: now,
-        };
-        insert(conn, &[row])?;
+        insert(conn, std::slice::from_ref(claim), now)?;
     }
     for host in hosts {
         host_capacity::count_claims(conn, host, now)?;

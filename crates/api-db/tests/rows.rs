@@ -102,55 +102,9 @@ fn accept(conn: &mut ApiConnection, numbers: &[u128]) -> Result<GroupUuid, Datab
 /// A build request with as little in it as Nova's envelope allows.
 fn plant_build_request(conn: &mut ApiConnection, uuid: InstanceUuid) -> Result<(), DatabaseError> {
     let now = conn.now();
-    let instance = cellzero_types::Instance { display_name: Some("web".into()), ..bare(uuid) };
+    let bare = cellzero_types::Instance::new(uuid, "p", "u");
+    let instance = cellzero_types::Instance { display_name: Some("web".into()), ..bare };
     build_request::insert(conn, &[instance], now)
-}
-
-fn bare(uuid: InstanceUuid) -> cellzero_types::Instance {
-    cellzero_types::Instance {
-        id: None,
-        uuid,
-        home: cellzero_types::Home::BuildRequest,
-        project_id: "p".into(),
-        user_id: "u".into(),
-        display_name: None,
-        display_description: None,
-        hostname: None,
-        vm_state: None,
-        task_state: None,
-        power_state: None,
-        host: None,
-        node: None,
-        availability_zone: None,
-        flavor: None,
-        instance_type_id: None,
-        image_ref: None,
-        key_name: None,
-        key_data: None,
-        reservation_id: None,
-        launch_index: None,
-        user_data: None,
-        config_drive: None,
-        auto_disk_config: false,
-        root_device_name: None,
-        access_ip_v4: None,
-        access_ip_v6: None,
-        locked: false,
-        hidden: false,
-        metadata: Default::default(),
-        system_metadata: Default::default(),
-        tags: Vec::new(),
-        block_devices: Vec::new(),
-        security_groups: Vec::new(),
-        network_info: serde_json::json!([]),
-        fault: None,
-        created_at: None,
-        updated_at: None,
-        launched_at: None,
-        terminated_at: None,
-        deleted: false,
-        deleted_at: None,
-    }
 }
 
 #[rstest]

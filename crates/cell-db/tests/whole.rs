@@ -33,37 +33,17 @@ fn uuid(number: u128) -> InstanceUuid {
 
 fn instance(number: u128, name: &str) -> Instance {
     Instance {
-        id: None,
-        uuid: uuid(number),
         home: Home::Cell(CellUuid::CELL0),
-        project_id: "p".into(),
-        user_id: "u".into(),
         display_name: Some(name.into()),
-        display_description: None,
         hostname: Some(name.into()),
         vm_state: Some(VmState::Error),
-        task_state: None,
-        power_state: None,
-        host: None,
-        node: None,
-        availability_zone: None,
         flavor: Some(Flavor::new("1", "tiny", 1, 512, 1)),
         instance_type_id: Some(1),
         image_ref: Some(String::new()),
-        key_name: None,
-        key_data: None,
-        reservation_id: None,
         launch_index: Some(0),
-        user_data: None,
-        config_drive: None,
         auto_disk_config: true,
-        root_device_name: None,
         access_ip_v4: Some("192.0.2.1".into()),
-        access_ip_v6: None,
-        locked: false,
-        hidden: false,
         metadata: BTreeMap::from([("k".to_owned(), name.to_owned())]),
-        system_metadata: BTreeMap::new(),
         tags: vec!["a".into(), "b".into()],
         block_devices: vec![BlockDevice {
             source_type: "blank".into(),
@@ -71,14 +51,7 @@ fn instance(number: u128, name: &str) -> Instance {
             ..BlockDevice::default()
         }],
         security_groups: vec!["default".into()],
-        network_info: serde_json::json!([]),
-        fault: None,
-        created_at: None,
-        updated_at: None,
-        launched_at: None,
-        terminated_at: None,
-        deleted: false,
-        deleted_at: None,
+        ..Instance::new(uuid(number), "p", "u")
     }
 }
 

@@ -44,6 +44,7 @@ mod points {
 #[cfg(feature = "failpoints")]
 mod points {
     use super::*;
+    use crate::gate;
     use diesel::result::{DatabaseErrorKind, Error};
     use std::cell::RefCell;
     use std::sync::Arc;
@@ -86,11 +87,12 @@ mod points {
         Entered
     }
 
-    /// A place that may fail.
+    /// A place that may fail, by the faults of the database or by the gate of the task.
     pub(crate) fn point(place: FaultPlace) -> QueryResult<()> {
         let faults = CURRENT.with_borrow(Clone::clone);
         match faults.0 {
             Some(breaks) if breaks(place) => Err(broken()),
+            _ if gate::loses(place) => Err(broken()),
             _ => Ok(()),
         }
     }

@@ -67,6 +67,7 @@ mod outer {
 #[cfg(feature = "failpoints")]
 mod inner {
     use super::outer::{CommitFate, Gate, Passed, Stop};
+    use crate::fault::FaultPlace;
     use std::cell::RefCell;
     use std::sync::Arc;
 
@@ -119,13 +120,13 @@ mod inner {
         }
     }
 
-    /// Whether the next commit is to be lost, and whether its acknowledgement is.
-    pub(crate) fn loses_commit() -> bool {
-        fate() == CommitFate::Lost
-    }
-
-    pub(crate) fn loses_acknowledgement() -> bool {
-        fate() == CommitFate::Unacknowledged
+    /// Whether a commit, or its acknowledgement, is lost here.
+    pub(crate) fn loses(place: FaultPlace) -> bool {
+        match place {
+            FaultPlace::BeforeCommit => fate() == CommitFate::Lost,
+            FaultPlace::AfterCommit => fate() == CommitFate::Unacknowledged,
+            FaultPlace::Operation | FaultPlace::Statement => false,
+        }
     }
 
     fn fate() -> CommitFate {
@@ -154,12 +155,4 @@ mod inner {
     }
 
     pub(crate) fn transaction(_: &'static str) {}
-
-    pub(crate) fn loses_commit() -> bool {
-        false
-    }
-
-    pub(crate) fn loses_acknowledgement() -> bool {
-        false
-    }
 }

@@ -162,20 +162,10 @@ fn commit<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
         roll_back(conn);
         return Err(DatabaseError::because(ErrorKind::CommitUnknown, error));
     }
-    if gate::loses_commit() {
-        conn.give_up();
-        roll_back(conn);
-        return Err(DatabaseError::new(ErrorKind::CommitUnknown, "a test lost the commit"));
-    }
     match conn.control("COMMIT") {
         Ok(()) => {
             conn.note_transaction(TransactionStep::Ended);
             count(&conn.tally.commits);
-            if gate::loses_acknowledgement() {
-                conn.give_up();
-                let message = "a test lost the acknowledgement of the commit";
-                return Err(DatabaseError::new(ErrorKind::CommitUnknown, message));
-            }
             fault::point(FaultPlace::AfterCommit).map_err(|error| {
                 conn.give_up();
                 DatabaseError::because(ErrorKind::CommitUnknown, error)

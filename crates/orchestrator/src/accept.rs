@@ -19,7 +19,7 @@ use cellzero_database::{
 };
 use cellzero_types::instance::hostname_of;
 use cellzero_types::{
-    BootRequest, Flavor, GroupUuid, Home, Instance, InstanceUuid, InvalidField, PowerState,
+    BlockDevice, BootRequest, Flavor, GroupUuid, Instance, InstanceUuid, InvalidField, PowerState,
     RequestContext, RequestSpec, TaskState, VmState,
 };
 use chrono::{NaiveDateTime, TimeDelta};
@@ -402,26 +402,17 @@ fn instance(
     security_groups.sort();
     security_groups.dedup();
     Instance {
-        id: None,
-        uuid,
-        home: Home::BuildRequest,
-        project_id: attempt.ctx.project_id.clone(),
-        user_id: attempt.ctx.user_id.clone(),
         display_description: Some(request.description.clone().unwrap_or_else(|| name.clone())),
         hostname: Some(request.hostname.clone().unwrap_or_else(|| hostname_of(&name, uuid.0))),
         display_name: Some(name),
         vm_state: Some(VmState::Building),
         task_state: Some(TaskState::SCHEDULING),
         power_state: Some(PowerState::NO_STATE),
-        host: None,
-        node: None,
         availability_zone: request.availability_zone.clone(),
         instance_type_id: Some(flavor.id),
         flavor: Some(flavor.clone()),
         image_ref: Some(request.image.map(|image| image.to_string()).unwrap_or_default()),
         key_name: request.key_name.clone(),
-        key_data: None,
-        reservation_id: None,
         launch_index: i32::try_from(index).ok(),
         user_data: request.user_data.clone(),
         config_drive: Some(if request.config_drive { "True" } else { "" }.to_owned()),
@@ -429,30 +420,18 @@ fn instance(
         root_device_name: Some("/dev/vda".to_owned()),
         access_ip_v4: request.access_ip_v4.map(|ip| ip.to_string()),
         access_ip_v6: request.access_ip_v6.map(|ip| ip.to_string()),
-        locked: false,
-        hidden: false,
         metadata: request.metadata.clone(),
         system_metadata: image_properties.collect(),
         tags,
         block_devices: request.block_devices.clone(),
         security_groups,
-        network_info: serde_json::Value::Array(Vec::new()),
-        fault: None,
         created_at: Some(now),
-        updated_at: None,
-        launched_at: None,
-        terminated_at: None,
-        deleted: false,
-        deleted_at: None,
+        ..Instance::new(uuid, &attempt.ctx.project_id, &attempt.ctx.user_id)
     }
 }
 
 fn spec(attempt: &Try<'_>, uuid: InstanceUuid, count: u32, flavor: &Flavor) -> RequestSpec {
     let request = attempt.request;
-    let boots_from_volume = request
-        .block_devices
-        .iter()
-        .any(|device| device.boot_index == Some(0) && device.destination_type == "volume");
     RequestSpec {
         instance_uuid: uuid,
         request_id: attempt.ctx.request_id.clone(),
@@ -467,6 +446,6 @@ fn spec(attempt: &Try<'_>, uuid: InstanceUuid, count: u32, flavor: &Flavor) -> R
         scheduler_hints: request.scheduler_hints.clone(),
         security_groups: request.security_groups.clone(),
         networks: request.networks.clone(),
-        is_boot_from_volume: boots_from_volume,
+        is_boot_from_volume: request.block_devices.iter().any(BlockDevice::is_boot_volume),
     }
 }

@@ -13,7 +13,7 @@ use cellzero_cell_db::whole::{self, NewInstance, WriteBatch, Written};
 use cellzero_database::{DatabaseError, ErrorKind};
 use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{
-    CellUuid, InstanceFault, InstanceUuid, OperationUuid, TaskState, Verdict, VmState,
+    CellUuid, Instance, InstanceFault, InstanceUuid, OperationUuid, TaskState, Verdict, VmState,
 };
 use chrono::NaiveDateTime;
 use futures_util::future::join_all;
@@ -97,24 +97,15 @@ impl Orchestrator {
         cell: CellUuid,
         instances: &[(&Member, &Target)],
     ) -> WriteBatch {
-        let host = Some(self.0.options.host.clone());
         let first_verdict = instances.iter().find_map(|(_, target)| match target {
             Target::Bury(verdict) => Some(verdict),
             Target::Host(_) => None,
         });
-        let event = |event: &str, result, details| NewEvent {
-            event: event.to_owned(),
-            host: host.clone(),
-            result,
-            details,
-            start_time: leased.accepted_at,
-            finish_time: None,
-        };
         let (event, action_message) = if cell.is_cell0() {
             let details = first_verdict.map(Verdict::fault_message);
-            (event(EVENT_SCHEDULE, Some("Error".to_owned()), details), Some("Error".to_owned()))
+            (self.failed_schedule(leased.accepted_at, details), Some("Error".to_owned()))
         } else {
-            (event(EVENT_BUILD, None, None), None)
+            (self.event(EVENT_BUILD, leased.accepted_at), None)
         };
         WriteBatch {
             instances: instances.iter().map(|(m, target)| self.new_instance(m, target)).collect(),
@@ -156,24 +147,64 @@ impl Orchestrator {
     }
 
     fn buried(&self, member: &Member, verdict: &Verdict) -> NewInstance {
-        let mut instance = member.instance.clone();
-        instance.vm_state = Some(VmState::Error);
-        instance.task_state = None;
-        instance.host = None;
-        instance.node = None;
-        instance.fault = Some(InstanceFault {
-            code: FAULT_CODE,
-            message: verdict.fault_message(),
-            details: verdict.fault_details(),
-            host: Some(self.0.options.host.clone()),
-            created_at: None,
-        });
+        let (message, details) = (verdict.fault_message(), verdict.fault_details());
         NewInstance {
-            instance,
+            instance: self.as_buried(member.instance.clone(), message, details),
             epoch: member.ticket.epoch,
             build: None,
             verdict: Some(verdict.clone()),
             history: member.history.clone(),
+        }
+    }
+
+    /// An instance as it stands in cell0: in vm_state ERROR, without task and host, with its fault.
+    pub(crate) fn as_buried(
+        &self,
+        instance: Instance,
+        message: impl Into<String>,
+        details: Option<String>,
+    ) -> Instance {
+        Instance {
+            vm_state: Some(VmState::Error),
+            task_state: None,
+            host: None,
+            node: None,
+            fault: Some(self.fault(message, details)),
+            ..instance
+        }
+    }
+
+    /// A fault for which the user is not to blame.
+    pub(crate) fn fault(
+        &self,
+        message: impl Into<String>,
+        details: Option<String>,
+    ) -> InstanceFault {
+        let host = Some(self.0.options.host.clone());
+        InstanceFault { code: FAULT_CODE, message: message.into(), details, host, created_at: None }
+    }
+
+    /// The event of an instance that was buried.
+    pub(crate) fn failed_schedule(
+        &self,
+        start_time: NaiveDateTime,
+        details: Option<String>,
+    ) -> NewEvent {
+        NewEvent {
+            result: Some("Error".to_owned()),
+            details,
+            ..self.event(EVENT_SCHEDULE, start_time)
+        }
+    }
+
+    fn event(&self, event: &str, start_time: NaiveDateTime) -> NewEvent {
+        NewEvent {
+            event: event.to_owned(),
+            host: Some(self.0.options.host.clone()),
+            result: None,
+            details: None,
+            start_time,
+            finish_time: None,
         }
     }
 }

@@ -22,13 +22,26 @@ use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, InstanceUuid, OperationUuid};
 
 use crate::Orchestrator;
-use crate::operation::{BUILD, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of};
+use crate::operation::{
+    BUILD, DispatchError, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of,
+};
 use crate::report::ReportError;
 
 /// The most effects of one outbox that are read at once.
 const OUTBOX_BATCH_MAX: u32 = 200;
 /// The most such batches of one outbox in one pass.
 const BATCHES_MAX: u32 = 20;
+
+/// Why an effect was not handed over. It is sent again.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error("the outbox holds an operation that cannot be read; delete its row by hand")]
+    Damaged(#[from] serde_json::Error),
+    #[error(transparent)]
+    Refused(#[from] DispatchError),
+    #[error("what follows from it could not be stored")]
+    Database(#[from] DatabaseError),
+}
 
 /// What is to be done with the effects that are due.
 #[derive(Default)]
@@ -185,7 +198,7 @@ impl Orchestrator {
     async fn send(&self, handle: &Arc<CellHandle>, row: &OutboxRow, attempt: u32) -> bool {
         let sent = self.hand_over_operation(handle, row, attempt).await;
         if let Err(error) = &sent {
-            tracing::warn!(instance = %row.instance_uuid, operation = %row.id, attempt, error = error.as_ref(), "not dispatched; sent again later");
+            tracing::warn!(instance = %row.instance_uuid, operation = %row.id, attempt, error = error as &dyn std::error::Error, "not dispatched; sent again later");
         }
         sent.is_ok()
     }
@@ -195,7 +208,7 @@ impl Orchestrator {
         handle: &Arc<CellHandle>,
         row: &OutboxRow,
         attempt: u32,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<(), SendError> {
         let operation = Operation::read(&row.payload, attempt)?;
         let dispatch = &self.0.dispatch;
         let answer = match &operation {
@@ -254,7 +267,7 @@ impl Orchestrator {
             match self.send_release(&release).await {
                 Ok(()) => sent.push(id),
                 Err(error) => {
-                    tracing::warn!(instance = %release.instance_uuid, operation = %id, error = error.as_ref(), "not released; sent again later");
+                    tracing::warn!(instance = %release.instance_uuid, operation = %id, error = &error as &dyn std::error::Error, "not released; sent again later");
                     failed.push(id);
                 }
             }
@@ -276,10 +289,7 @@ impl Orchestrator {
         Ok(count)
     }
 
-    async fn send_release(
-        &self,
-        release: &api_outbox::Release,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn send_release(&self, release: &api_outbox::Release) -> Result<(), SendError> {
         let mut operation: ReleaseOperation = serde_json::from_str(&release.payload)?;
         operation.attempt = release.attempt;
         self.0.dispatch.release(&operation).await?;

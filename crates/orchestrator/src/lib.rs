@@ -14,6 +14,8 @@
 //! | 6 sweep | [`sweep`] | cells, API | erases what other intents left, finishes deletes |
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
+//! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
+//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say.
 //! [`fsck`] checks what these steps promise, and repairs it.
 //!
 //! This is the only crate that writes to two databases in one operation.

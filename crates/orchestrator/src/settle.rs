@@ -425,7 +425,7 @@ fn read_group(
         let uuid = state.instance_uuid;
         let (Some(instance), Some(spec)) = (instances.remove(&uuid), specs.remove(&uuid)) else {
             // It stays where it is, for fsck to mend; its siblings and other groups go on.
-            tracing::error!(instance = %uuid, "a build request without a request spec is not settled");
+            tracing::error!(instance = %uuid, "a build request without a request spec is not settled; fsck with repair makes the spec");
             continue;
         };
         let (ticket, history) = (state.ticket(), histories.remove(&uuid));

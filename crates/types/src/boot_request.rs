@@ -76,6 +76,13 @@ pub struct BlockDevice {
     pub attachment_id: Option<Uuid>,
 }
 
+impl BlockDevice {
+    /// Whether the instance boots from this volume.
+    pub fn is_boot_volume(&self) -> bool {
+        self.boot_index == Some(0) && self.destination_type == "volume"
+    }
+}
+
 /// A request to boot one or more instances that differ in name and uuid only.
 ///
 /// Made by [`BootRequest::builder`], which checks it; what could not be stored by every backend

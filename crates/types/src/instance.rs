@@ -123,6 +123,59 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// An instance of which nothing more is known: no name, no state, and no home but its build
+    /// request.
+    pub fn new(
+        uuid: InstanceUuid,
+        project_id: impl Into<String>,
+        user_id: impl Into<String>,
+    ) -> Instance {
+        Instance {
+            id: None,
+            uuid,
+            home: Home::BuildRequest,
+            project_id: project_id.into(),
+            user_id: user_id.into(),
+            display_name: None,
+            display_description: None,
+            hostname: None,
+            vm_state: None,
+            task_state: None,
+            power_state: None,
+            host: None,
+            node: None,
+            availability_zone: None,
+            instance_type_id: None,
+            flavor: None,
+            image_ref: None,
+            key_name: None,
+            key_data: None,
+            reservation_id: None,
+            launch_index: None,
+            user_data: None,
+            config_drive: None,
+            auto_disk_config: false,
+            root_device_name: None,
+            access_ip_v4: None,
+            access_ip_v6: None,
+            locked: false,
+            hidden: false,
+            metadata: BTreeMap::new(),
+            system_metadata: BTreeMap::new(),
+            tags: Vec::new(),
+            block_devices: Vec::new(),
+            security_groups: Vec::new(),
+            network_info: serde_json::Value::Array(Vec::new()),
+            fault: None,
+            created_at: None,
+            updated_at: None,
+            launched_at: None,
+            terminated_at: None,
+            deleted: false,
+            deleted_at: None,
+        }
+    }
+
     /// The status that a client sees.
     pub fn status(&self) -> &'static str {
         status(self.vm_state.as_ref(), self.task_state.as_ref())

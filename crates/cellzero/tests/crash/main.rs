@@ -70,6 +70,12 @@ async fn walk(stage: &Stage, engine: Engine, walked: Walked) -> Walk {
     for place in 0..PLACES_MAX {
         for fault in faults(engine, walked, place) {
             if let Some(places) = strike(stage, walked, fault, place).await {
+                // Those that were struck before are places of the last run too: one that did less
+                // than they did would end the walk too early.
+                assert!(
+                    places + BACKENDS > place,
+                    "{walked:?}: {places} places, and {place} tried"
+                );
                 return Walk { places, faults: faults_met };
             }
             faults_met += 1;

@@ -118,7 +118,7 @@ impl Orchestrator {
             }
             Plan::ClaimFromRow { cell } => self.claim_from_row(seen, uuid, *cell).await?,
             Plan::CompleteBurial => self.complete_burial(seen, uuid).await?,
-            Plan::CompleteRows { cell } => self.complete_rows(seen, uuid, *cell).await?,
+            Plan::CompleteRows { cell } => self.complete_rows(uuid, *cell).await?,
             Plan::TakeHostFromClaim { cell } => self.take_host(seen, uuid, *cell).await?,
             _ => return Err(RepairError::Left("it is to be repaired by hand")),
         };

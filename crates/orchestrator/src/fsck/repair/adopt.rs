@@ -7,7 +7,9 @@ use cellzero_api_db::{
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::whole;
 use cellzero_database::DatabaseError;
-use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid, Networks, RequestSpec};
+use cellzero_types::{
+    BlockDevice, CellUuid, GroupUuid, Instance, InstanceUuid, Networks, RequestSpec,
+};
 
 use super::super::judge::Sighting;
 use super::super::report::Dump;
@@ -118,10 +120,6 @@ fn size_of(instance: &Instance) -> (i32, i32) {
 fn spec_of(instance: &Instance, request_id: &str) -> Result<RequestSpec, DatabaseError> {
     let flavor = instance.flavor.clone();
     let flavor = flavor.ok_or_else(|| DatabaseError::damaged("a build request without flavor"))?;
-    let boots_from_volume = instance
-        .block_devices
-        .iter()
-        .any(|device| device.boot_index == Some(0) && device.destination_type == "volume");
     Ok(RequestSpec {
         instance_uuid: instance.uuid,
         request_id: request_id.to_owned(),
@@ -136,6 +134,6 @@ fn spec_of(instance: &Instance, request_id: &str) -> Result<RequestSpec, Databas
         scheduler_hints: Default::default(),
         security_groups: instance.security_groups.clone(),
         networks: Networks::default(),
-        is_boot_from_volume: boots_from_volume,
+        is_boot_from_volume: instance.block_devices.iter().any(BlockDevice::is_boot_volume),
     })
 }

@@ -1,21 +1,20 @@
 //! Burying what has lost its rows, so that its user sees it and can delete it.
 
-use cellzero_api_db::{boot_state, build_request, claim, instance_mapping, request_spec};
+use cellzero_api_db::{
+    ApiConnection, boot_state, build_request, claim, instance_mapping, request_spec,
+};
 use cellzero_cell_db::action::NewEvent;
 use cellzero_cell_db::whole::{self, NewInstance, WriteBatch};
+use cellzero_database::DatabaseError;
 use cellzero_types::instance::hostname_of;
-use cellzero_types::{
-    CellUuid, GroupUuid, Home, Instance, InstanceFault, InstanceUuid, PowerState, RequestSpec,
-    VmState,
-};
+use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid, PowerState, RequestSpec};
+use chrono::NaiveDateTime;
 
 use super::super::judge::Sighting;
 use super::super::report::Dump;
 use super::{RepairError, dump_api, highest_epoch};
 use crate::Orchestrator;
-use crate::create::EVENT_SCHEDULE;
 
-const FAULT_CODE: i32 = 500;
 const LOST: &str = "The instance has lost its rows. What is known of it was kept.";
 
 impl Orchestrator {
@@ -32,8 +31,7 @@ impl Orchestrator {
             let request = build_request::find(conn, uuid)?;
             let spec = request_spec::of_instances(conn, &[uuid])?.pop();
             let known = request.or_else(|| spec.as_ref().map(instance_of));
-            let decided = boot_state::find(conn, uuid)?.and_then(|state| state.decided_epoch);
-            boot_state::adopt(conn, (uuid, group), (epoch, decided), (0, 0), now)?;
+            begin_epoch(conn, (uuid, group), epoch, now)?;
             Ok((known, now))
         });
         let (known, accepted_at) = read.await?;
@@ -60,20 +58,11 @@ impl Orchestrator {
 
     async fn write_lost(
         &self,
-        mut instance: Instance,
+        instance: Instance,
         epoch: i64,
-        accepted_at: chrono::NaiveDateTime,
+        accepted_at: NaiveDateTime,
     ) -> Result<(), RepairError> {
-        instance.vm_state = Some(VmState::Error);
-        (instance.task_state, instance.host, instance.node) = (None, None, None);
-        let host = Some(self.0.options.host.clone());
-        instance.fault = Some(InstanceFault {
-            code: FAULT_CODE,
-            message: LOST.to_owned(),
-            details: None,
-            host: host.clone(),
-            created_at: None,
-        });
+        let instance = self.as_buried(instance, LOST, None);
         let uuid = instance.uuid;
         let batch = WriteBatch {
             instances: vec![NewInstance {
@@ -86,12 +75,8 @@ impl Orchestrator {
             request_id: self.0.uuids.row().to_string(),
             accepted_at,
             event: NewEvent {
-                event: EVENT_SCHEDULE.to_owned(),
-                host,
-                result: Some("Error".to_owned()),
-                details: Some(LOST.to_owned()),
-                start_time: accepted_at,
                 finish_time: Some(accepted_at),
+                ..self.failed_schedule(accepted_at, Some(LOST.to_owned()))
             },
             action_message: Some("Error".to_owned()),
         };
@@ -112,8 +97,7 @@ impl Orchestrator {
         let group = GroupUuid(self.0.uuids.row());
         self.mend(seen, uuid, move |conn, now| {
             let dumped = dump_api(conn, "instance_mappings", uuid)?;
-            let decided = boot_state::find(conn, uuid)?.and_then(|state| state.decided_epoch);
-            boot_state::adopt(conn, (uuid, group), (epoch, decided), (0, 0), now)?;
+            begin_epoch(conn, (uuid, group), epoch, now)?;
             if let Some(mapping) = instance_mapping::find(conn, uuid)? {
                 instance_mapping::queue_for_delete(conn, uuid, mapping.cell, now)?;
             }
@@ -123,51 +107,30 @@ impl Orchestrator {
     }
 }
 
+/// A new epoch, so that whatever is on its way decides nothing any more; what was decided stays.
+fn begin_epoch(
+    conn: &mut ApiConnection,
+    (uuid, group): (InstanceUuid, GroupUuid),
+    epoch: i64,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let decided = boot_state::find(conn, uuid)?.and_then(|state| state.decided_epoch);
+    boot_state::adopt(conn, (uuid, group), (epoch, decided), (0, 0), now)
+}
+
 /// What a request spec says of its instance.
 fn instance_of(spec: &RequestSpec) -> Instance {
     let uuid = spec.instance_uuid;
     Instance {
-        id: None,
-        uuid,
-        home: Home::BuildRequest,
-        project_id: spec.project_id.clone(),
-        user_id: spec.user_id.clone(),
         display_name: Some(uuid.text()),
-        display_description: None,
         hostname: Some(hostname_of("", uuid.0)),
-        vm_state: None,
-        task_state: None,
         power_state: Some(PowerState::NO_STATE),
-        host: None,
-        node: None,
         availability_zone: spec.availability_zone.clone(),
         instance_type_id: Some(spec.flavor.id),
         flavor: Some(spec.flavor.clone()),
         image_ref: Some(spec.image.map(|image| image.to_string()).unwrap_or_default()),
-        key_name: None,
-        key_data: None,
-        reservation_id: None,
         launch_index: Some(0),
-        user_data: None,
-        config_drive: None,
-        auto_disk_config: false,
-        root_device_name: None,
-        access_ip_v4: None,
-        access_ip_v6: None,
-        locked: false,
-        hidden: false,
-        metadata: Default::default(),
-        system_metadata: Default::default(),
-        tags: Vec::new(),
-        block_devices: Vec::new(),
         security_groups: spec.security_groups.clone(),
-        network_info: serde_json::Value::Array(Vec::new()),
-        fault: None,
-        created_at: None,
-        updated_at: None,
-        launched_at: None,
-        terminated_at: None,
-        deleted: false,
-        deleted_at: None,
+        ..Instance::new(uuid, &spec.project_id, &spec.user_id)
     }
 }

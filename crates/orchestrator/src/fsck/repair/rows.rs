@@ -4,14 +4,13 @@ use cellzero_api_db::boot_intent::BootIntent;
 use cellzero_api_db::{boot_intent, boot_state, instance_mapping, request_spec};
 use cellzero_cell_db::{fault, instance, whole};
 use cellzero_database::{DatabaseError, transaction};
-use cellzero_types::{CellUuid, GroupUuid, InstanceFault, InstanceUuid, RequestContext};
+use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, RequestContext};
 
 use super::super::judge::Sighting;
 use super::super::report::Dump;
 use super::{RepairError, dump, highest_epoch};
 use crate::Orchestrator;
 
-const FAULT_CODE: i32 = 500;
 const NO_REASON: &str = "No valid host was found. Why was not written down.";
 /// The tables of a cell that hold rows of an instance, with their key.
 const TABLES: &[(&str, &str)] = &[
@@ -87,13 +86,7 @@ impl Orchestrator {
     ) -> Result<Vec<Dump>, RepairError> {
         let standing = seen.cells.iter().find(|(cell, _)| cell.is_cell0());
         let has_fault = standing.is_some_and(|(_, seen)| seen.has_fault);
-        let missing = InstanceFault {
-            code: FAULT_CODE,
-            message: NO_REASON.to_owned(),
-            details: None,
-            host: Some(self.0.options.host.clone()),
-            created_at: None,
-        };
+        let missing = self.fault(NO_REASON, None);
         self.in_cell(CellUuid::CELL0, move |conn| {
             transaction(conn, "complete_burial", |conn| {
                 let now = conn.now();
@@ -110,7 +103,6 @@ impl Orchestrator {
 
     pub(super) async fn complete_rows(
         &self,
-        _: &Sighting,
         uuid: InstanceUuid,
         cell: CellUuid,
     ) -> Result<Vec<Dump>, RepairError> {
