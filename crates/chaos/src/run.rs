@@ -280,7 +280,7 @@ fn drive(
         if done {
             return Ok(());
         }
-        if accepted != last || pending > 0 && told.elapsed() < PROGRESS_EVERY {
+        if accepted != last {
             (last, moved) = (accepted, Instant::now());
         }
         if moved.elapsed() > STALL_LIMIT {
