@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::{DatabaseError, insert_rows, load_locked};
+use cellzero_database::{DatabaseError, database_error_source, insert_rows, load_locked};
 use cellzero_types::{InstanceUuid, Resources};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -38,14 +38,7 @@ pub enum ClaimError {
     Database(#[from] DatabaseError),
 }
 
-impl cellzero_database::DatabaseErrorSource for ClaimError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            ClaimError::Database(error) => Some(error),
-            ClaimError::Conflict { .. } => None,
-        }
-    }
-}
+database_error_source!(ClaimError);
 
 #[derive(Insertable)]
 #[diesel(table_name = claims, treat_none_as_default_value = false)]

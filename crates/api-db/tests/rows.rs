@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
+use cellzero_api_db::boot_group::{self, GroupVerdict};
 use cellzero_api_db::boot_state::{self, NewBootState};
 use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::client_token::TokenHolder;
 use cellzero_api_db::quota::{self, QuotaLimits};
+use cellzero_api_db::schema::build_requests;
 use cellzero_api_db::{
     ApiConnection, ApiDatabase, CellMapping, build_request, cell_mapping, client_token,
     host_capacity, instance_mapping,
 };
 use cellzero_database::{
-    DatabaseError, DatabaseUrl, Deadline, ErrorKind, Options, savepoint, transaction,
+    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, ErrorKind, Options, savepoint,
+    transaction,
 };
 use cellzero_test_support::{Engine, TestDatabase, create_database};
-use cellzero_types::{CellUuid, ComputeNode, GroupUuid, InstanceUuid, Resources};
+use cellzero_types::{BlockDevice, CellUuid, ComputeNode, GroupUuid, InstanceUuid, Resources};
 use chrono::TimeDelta;
+use diesel::prelude::*;
 use rstest::rstest;
 use uuid::Uuid;
 
@@ -129,6 +133,97 @@ async fn a_lease_holds_until_its_time_and_the_next_is_a_new_epoch(
         Ok(())
     })
     .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_verdict_of_a_group_is_the_last_that_was_made(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let group = accept(conn, &[1, 2])?;
+        let now = conn.now();
+        let verdict = |met| GroupVerdict { min_count_met: met, verdict: None };
+        boot_group::insert(conn, group, &verdict(true), now)?;
+        assert!(boot_group::find(conn, group)?.is_some_and(|found| found.min_count_met));
+        boot_group::replace(conn, group, &verdict(false), now)?;
+        assert!(boot_group::find(conn, group)?.is_some_and(|found| !found.min_count_met));
+        Ok(())
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_host_is_disabled_only_where_it_is_known_and_forgotten_only_in_cell0(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        let node = ComputeNode::new("h", 4, 100, 100);
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, now)?;
+        assert!(host_capacity::set_disabled(conn, "h", true, now)?);
+        assert!(!host_capacity::set_disabled(conn, "nobody", true, now)?);
+        host_capacity::forget_in_cell0(conn, "h")?;
+        assert!(host_capacity::find(conn, "h")?.is_some());
+        let misplaced = ComputeNode::new("misplaced", 4, 100, 100);
+        host_capacity::report(conn, CellUuid::CELL0, &misplaced, now)?;
+        host_capacity::forget_in_cell0(conn, "misplaced")?;
+        assert!(host_capacity::find(conn, "misplaced")?.is_none());
+        Ok(())
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_build_request_names_the_source_of_each_device_as_nova_does_and_is_deleted_once(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        let device = |kind: &str, number: u128| BlockDevice {
+            source_type: kind.into(),
+            destination_type: "volume".into(),
+            source_id: Some(Uuid::from_u128(number)),
+            ..BlockDevice::default()
+        };
+        let devices = vec![device("image", 7), device("volume", 8), device("snapshot", 9)];
+        let bare = cellzero_types::Instance::new(uuid(1), "p", "u");
+        let instance = cellzero_types::Instance {
+            display_name: Some("web".into()),
+            block_devices: devices.clone(),
+            ..bare
+        };
+        build_request::insert(conn, &[instance], now)?;
+        let read = build_request::find(conn, uuid(1))?.unwrap();
+        assert_eq!(read.block_devices, devices);
+        let text = build_requests::table
+            .select(build_requests::block_device_mappings)
+            .first::<Option<String>>(conn.sql())?
+            .unwrap();
+        let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (index, (kind, number)) in
+            [("image", 7), ("volume", 8), ("snapshot", 9)].into_iter().enumerate()
+        {
+            let data = &list["nova_object.data"]["objects"][index]["nova_object.data"];
+            for name in ["image", "volume", "snapshot"] {
+                let expected = (name == kind).then(|| Uuid::from_u128(number).to_string());
+                assert_eq!(data[format!("{name}_id")].as_str(), expected.as_deref(), "{kind}");
+            }
+        }
+        assert_eq!(build_request::delete(conn, &[uuid(1), uuid(2)])?, 1);
+        assert_eq!(build_request::delete(conn, &[uuid(1)])?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+#[test]
+fn an_error_that_holds_the_databases_says_so() {
+    let error = || DatabaseError::damaged("planted");
+    assert!(ClaimError::from(error()).database_error().is_some());
+    assert!(ClaimError::Conflict { host: "h".into() }.database_error().is_none());
 }
 
 #[rstest]

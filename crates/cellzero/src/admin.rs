@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cellzero_api_db::{
     ApiConnection, CellMapping, aggregate, cell_mapping, flavor, instance_group, key_pair, quota,
 };
-use cellzero_database::{DatabaseError, DatabaseErrorSource, DatabaseUrl, transaction};
+use cellzero_database::{DatabaseError, DatabaseUrl, database_error_source, transaction};
 use cellzero_orchestrator::{CreateCellError, HostError, NewCell, ReportError};
 use cellzero_types::{
     CellUuid, ComputeNode, Flavor, InstanceUuid, InvalidField, RequestContext, text,
@@ -16,14 +16,7 @@ use uuid::Uuid;
 use crate::open::stored_url;
 use crate::{AdminError, ControlPlane, Write};
 
-impl DatabaseErrorSource for AdminError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            AdminError::Database(error) => Some(error),
-            AdminError::Invalid(_) | AdminError::ReadOnly(_) => None,
-        }
-    }
-}
+database_error_source!(AdminError);
 
 impl ControlPlane {
     /// Cells: make, list, open and close for scheduling.

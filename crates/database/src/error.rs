@@ -251,6 +251,35 @@ impl DatabaseErrorSource for DatabaseError {
     }
 }
 
+/// Implements [`DatabaseErrorSource`] for enums that keep a [`DatabaseError`] in their variant
+/// `Database`.
+///
+/// ```
+/// use cellzero_database::{DatabaseError, DatabaseErrorSource as _};
+///
+/// enum CountError {
+///     Negative,
+///     Database(DatabaseError),
+/// }
+/// cellzero_database::database_error_source!(CountError);
+///
+/// assert!(CountError::Database(DatabaseError::damaged("a row")).database_error().is_some());
+/// assert!(CountError::Negative.database_error().is_none());
+/// ```
+#[macro_export]
+macro_rules! database_error_source {
+    ($error:ty) => {
+        impl $crate::DatabaseErrorSource for $error {
+            fn database_error(&self) -> Option<&$crate::DatabaseError> {
+                match self {
+                    Self::Database(error) => Some(error),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
 /// What our own connections say through Diesel's error type. It travels as a query builder
 /// error because that variant keeps the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

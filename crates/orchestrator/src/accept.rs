@@ -15,7 +15,7 @@ use cellzero_api_db::{
     request_spec,
 };
 use cellzero_database::{
-    DatabaseError, DatabaseErrorSource, Deadline, ErrorKind, savepoint, transaction,
+    DatabaseError, Deadline, ErrorKind, database_error_source, savepoint, transaction,
 };
 use cellzero_types::instance::hostname_of;
 use cellzero_types::{
@@ -76,14 +76,7 @@ pub enum BootError {
     Database(#[from] DatabaseError),
 }
 
-impl DatabaseErrorSource for BootError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            BootError::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database_error_source!(BootError);
 
 /// The instances of an accepted request. From now on none of them is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! and delete, whatever somebody wrote into its row.
 
 use cellzero_cell_db::{action, fence, instance, outbox};
-use cellzero_database::{DatabaseError, DatabaseErrorSource, Deadline, transaction};
+use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle, ReadError};
 use cellzero_types::{Home, InstanceUuid, OperationUuid, RequestContext, TaskState, VmState};
 
@@ -59,14 +59,7 @@ enum RebootError {
     Database(#[from] DatabaseError),
 }
 
-impl DatabaseErrorSource for RebootError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            RebootError::Database(error) => Some(error),
-            RebootError::StateChanged => None,
-        }
-    }
-}
+database_error_source!(RebootError);
 
 /// Whether `home` allows any action at all.
 ///

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cellzero_api_db::boot_state::{self, Ticket};
 use cellzero_api_db::{ApiConnection, boot_intent, build_request, cell_mapping, instance_mapping};
-use cellzero_database::{DatabaseError, DatabaseErrorSource, ErrorKind, transaction};
+use cellzero_database::{DatabaseError, ErrorKind, database_error_source, transaction};
 use cellzero_types::{CellUuid, InstanceUuid};
 
 use crate::Orchestrator;
@@ -29,14 +29,7 @@ enum DecideError {
     Database(#[from] DatabaseError),
 }
 
-impl DatabaseErrorSource for DecideError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            DecideError::Database(error) => Some(error),
-            DecideError::Lost => None,
-        }
-    }
-}
+database_error_source!(DecideError);
 
 /// Instances that share cell, epoch and version, so that one guard serves them all.
 type Alike = BTreeMap<(CellUuid, i64, i64), Vec<InstanceUuid>>;

@@ -16,7 +16,7 @@ use cellzero_api_db::boot_intent::{self, BootIntent};
 use cellzero_api_db::boot_state;
 use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::{ApiConnection, host_mapping};
-use cellzero_database::{DatabaseError, ErrorKind, transaction};
+use cellzero_database::{DatabaseError, transaction};
 use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
 use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Verdict, VerdictReason};
 
@@ -137,23 +137,12 @@ impl Orchestrator {
         let first = leased.members.iter().all(|m| m.ticket.epoch == boot_state::FIRST_EPOCH);
         self.api()
             .run("place", self.step_deadline(), move |conn| {
-                let mut placed_before =
-                    if first { PlacedBefore::Never } else { PlacedBefore::Maybe };
-                loop {
-                    let done = transaction(conn, "place", |conn| {
-                        place_in_transaction(conn, (group, min_count), &proposal, placed_before)
-                    });
-                    match done {
-                        // The group has a verdict already: a former epoch placed it.
-                        Err(ClaimError::Database(error))
-                            if error.kind() == ErrorKind::UniqueViolation
-                                && placed_before == PlacedBefore::Never =>
-                        {
-                            placed_before = PlacedBefore::Maybe;
-                        }
-                        done => return done,
-                    }
-                }
+                // Should another epoch have placed it after all, its verdict's unique key says so,
+                // and the group is placed again in the next epoch.
+                let placed_before = if first { PlacedBefore::Never } else { PlacedBefore::Maybe };
+                transaction(conn, "place", |conn| {
+                    place_in_transaction(conn, (group, min_count), &proposal, placed_before)
+                })
             })
             .await
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cellzero_api_db::{host_capacity, host_mapping};
 use cellzero_cell_db::{action, compute_node, fence, instance, service};
-use cellzero_database::{DatabaseError, DatabaseErrorSource, Deadline, transaction};
+use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, ComputeNode, InstanceUuid, InvalidField};
 
@@ -46,14 +46,7 @@ pub enum HostError {
     Database(#[from] DatabaseError),
 }
 
-impl DatabaseErrorSource for HostError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            HostError::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database_error_source!(HostError);
 
 /// Why a report about an instance changed nothing.
 #[derive(Debug, thiserror::Error)]

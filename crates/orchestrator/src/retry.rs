@@ -231,3 +231,15 @@ fn building(buried: Instance) -> Instance {
         ..buried
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_databases_error_is_seen_whatever_holds_it() {
+        let error = || DatabaseError::damaged("planted");
+        assert!(RetryError::from(error()).database_error().is_some());
+        assert!(RetryError::from(BootError::Closed).database_error().is_none());
+    }
+}

@@ -6,8 +6,8 @@ use cellzero_api_db::CellMapping;
 use cellzero_api_db::cell_mapping::{self, CELL0_NAME, CELL0_TRANSPORT_URL, mask_passwords};
 use cellzero_cell_db::CellDatabase;
 use cellzero_database::{
-    DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, ErrorKind, Identity, Options,
-    UrlError, transaction,
+    DatabaseError, DatabaseUrl, Deadline, ErrorKind, Identity, Options, UrlError,
+    database_error_source, transaction,
 };
 use cellzero_router::Cells;
 use cellzero_types::text;
@@ -80,14 +80,7 @@ pub enum CreateCellError {
     Database(#[from] DatabaseError),
 }
 
-impl DatabaseErrorSource for CreateCellError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            CreateCellError::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database_error_source!(CreateCellError);
 
 impl Orchestrator {
     /// Makes a cell: migrates the database at `url`, stamps it, and maps it under the URL in `new`.

@@ -25,7 +25,11 @@ async fn what_fits_runs_in_the_cell_of_its_host(
 }
 
 fn whole_request() -> BootRequest {
-    request("db", "huge")
+    whole_request_of("huge").build().unwrap()
+}
+
+fn whole_request_of(flavor: &str) -> BootRequestBuilder {
+    request("db", flavor)
         .metadata("role", "db")
         .metadata("tier", "1")
         .tag("prod")
@@ -46,8 +50,6 @@ fn whole_request() -> BootRequest {
             request.description = Some("the database".into());
             request.image_properties.insert("os_distro".into(), "debian".into());
         })
-        .build()
-        .unwrap()
 }
 
 #[rstest]
@@ -101,4 +103,125 @@ async fn a_buried_instance_is_read_back_whole(
             "{table}"
         );
     }
+}
+
+/// A request with all that a client can say of an instance itself.
+fn fullest_request(flavor: &str) -> BootRequest {
+    whole_request_of(flavor)
+        .key_name("mine")
+        .with(|request| {
+            request.hostname = Some("db-host".into());
+            request.user_data = Some("IyEvYmluL3NoCg==".into());
+            request.config_drive = true;
+            request.auto_disk_config = true;
+            request.access_ip_v4 = Some("10.0.0.9".parse().unwrap());
+            request.access_ip_v6 = Some("fe80::9".parse().unwrap());
+        })
+        .build()
+        .unwrap()
+}
+
+#[rstest]
+#[case::a_cell("2")]
+#[case::cell0("huge")]
+#[tokio::test]
+async fn what_was_asked_for_is_shown_before_the_schedule_and_after_it(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+    #[case] flavor: &str,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(4, 4096, 40)]]).await else { return };
+    let ctx = user();
+    test.plane.key_pairs().create(&ctx, "mine", "ssh-ed25519 AAAA").await.unwrap();
+    let asked = fullest_request(flavor);
+    let accepted = test.plane.boot(&ctx, asked.clone()).await.unwrap();
+    let building = test.plane.show(&ctx, accepted[0]).await.unwrap();
+    assert!(accepted.reservation_id.starts_with("r-") && accepted.reservation_id.len() == 10);
+    assert!(building.created_at.is_some());
+    assert_eq!(building.flavor.as_ref().unwrap().flavorid, flavor);
+    let expected = Instance {
+        display_name: Some("db".into()),
+        display_description: Some("the database".into()),
+        hostname: Some("db-host".into()),
+        vm_state: Some(VmState::Building),
+        task_state: Some(TaskState::SCHEDULING),
+        power_state: Some(PowerState::NO_STATE),
+        instance_type_id: building.flavor.as_ref().map(|flavor| flavor.id),
+        flavor: building.flavor.clone(),
+        image_ref: Some(crate::support::IMAGE.into()),
+        key_name: Some("mine".into()),
+        key_data: Some("ssh-ed25519 AAAA".into()),
+        reservation_id: Some(accepted.reservation_id.clone()),
+        launch_index: Some(0),
+        user_data: Some("IyEvYmluL3NoCg==".into()),
+        config_drive: Some("True".into()),
+        auto_disk_config: true,
+        root_device_name: Some("/dev/vda".into()),
+        access_ip_v4: Some("10.0.0.9".into()),
+        access_ip_v6: Some("fe80::9".into()),
+        metadata: asked.metadata.clone(),
+        system_metadata: [("image_os_distro".into(), "debian".into())].into(),
+        tags: vec!["blue".into(), "prod".into()],
+        block_devices: asked.block_devices.clone(),
+        security_groups: vec!["default".into(), "web".into()],
+        created_at: building.created_at,
+        ..Instance::new(accepted[0], "project-a", "user-a")
+    };
+    assert_eq!(building, expected);
+
+    test.plane.settle().await.unwrap();
+    let settled = test.plane.show(&ctx, accepted[0]).await.unwrap();
+    let but_for_its_home = Instance {
+        id: None,
+        vm_state: building.vm_state.clone(),
+        task_state: building.task_state.clone(),
+        power_state: building.power_state,
+        host: None,
+        node: None,
+        availability_zone: None,
+        fault: None,
+        updated_at: None,
+        launched_at: None,
+        ..settled
+    };
+    let is_buried = but_for_its_home.home.is_cell0();
+    assert_eq!(Instance { home: Home::BuildRequest, ..but_for_its_home }, building);
+
+    if is_buried {
+        test.plane.retry(&ctx, accepted[0]).await.unwrap();
+        assert_eq!(test.plane.show(&ctx, accepted[0]).await.unwrap(), building);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn settle_and_recover_say_what_they_did(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(9, 9000, 90)]]).await else { return };
+    let ctx = user();
+    let boot = async |flavor: &str, count| {
+        let asked = request("web", flavor).count(count).build().unwrap();
+        test.plane.boot(&ctx, asked).await.unwrap()
+    };
+    let live = boot("1", 3).await;
+    boot("2", 1).await;
+    boot("huge", 2).await;
+    let settled = test.plane.settle().await.unwrap();
+    let expected = Settled { in_cells: 4, in_cell0: 2, dispatched: 4, ..Settled::default() };
+    assert_eq!(settled, expected);
+    assert_eq!(test.plane.settle().await.unwrap(), Settled::default());
+
+    // What another process accepted, and a delete that its cell has not heard of.
+    boot("1", 2).await;
+    boot("2", 1).await;
+    boot("huge", 1).await;
+    test.plane.close().await.unwrap();
+    let plane = ControlPlane::open(test.config.clone()).await.unwrap();
+    let expected = Settled { in_cells: 3, in_cell0: 1, dispatched: 3, ..Settled::default() };
+    assert_eq!(plane.recover().await.unwrap(), expected);
+    plane.delete(&ctx, live[0]).await.unwrap();
+    let sent = Settled { dispatched: 1, ..Settled::default() };
+    assert_eq!(plane.recover().await.unwrap(), sent);
+    assert_eq!(plane.recover().await.unwrap(), Settled::default());
+    plane.close().await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cellzero::*;
-use cellzero_test_support::Engine;
+use cellzero_test_support::{Engine, TestDatabase};
 use rstest::rstest;
 
 use crate::support::{TestPlane, count, request, user};
@@ -49,6 +49,8 @@ impl Dispatch for Moody {
     }
 
     async fn release(&self, o: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
+        // Long enough that another process looks while it is being sent.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         self.answer(("release", o.id, o.sequence, o.attempt))
     }
 
@@ -95,6 +97,50 @@ async fn a_repeat_has_the_id_of_the_first_sending_and_the_next_attempt(
     assert_eq!(second, [("build", id, sequence, 2)]);
     assert_eq!(third, [("build", id, sequence, 3)]);
     assert_eq!(count(&test.cells[0].1, "outbox"), 0);
+}
+
+fn with_volume() -> BootRequest {
+    let volume = BlockDevice {
+        source_type: "volume".into(),
+        destination_type: "volume".into(),
+        source_id: Some("18623572-8e9e-4f3c-b009-aa26d5b69a9c".parse().unwrap()),
+        ..BlockDevice::default()
+    };
+    request("db", "1").block_device(volume).build().unwrap()
+}
+
+/// Whether what an outbox holds is sent again later, but long before the lease of a sender ends.
+fn is_put_off_for_a_moment(database: &TestDatabase) -> bool {
+    let times = &database.query("SELECT created_at, not_before FROM outbox").unwrap()[0];
+    let [created, due] = [0, 1].map(|index| {
+        let text = times[index].as_ref().unwrap().replace('T', " ");
+        chrono::NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").unwrap()
+    });
+    created < due && due < created + chrono::TimeDelta::seconds(30)
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_release_that_was_refused_is_repeated_with_its_id(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, moody)) = plane(engine).await else { return };
+    let ctx = user();
+    let accepted = test.plane.boot(&ctx, with_volume()).await.unwrap();
+    moody.refuse(true);
+    test.plane.delete(&ctx, accepted[0]).await.unwrap();
+    let first = settle_until_sent(&test, &moody).await;
+    let ("release", id, sequence, 1) = first[0] else { panic!("{first:?}") };
+    // It is not sent before its time, which is soon, and then with the next attempt.
+    assert!(is_put_off_for_a_moment(&test.api));
+    test.api.execute("UPDATE outbox SET not_before = '2096-01-01 00:00:00'").unwrap();
+    test.plane.settle().await.unwrap();
+    assert_eq!(moody.take(), []);
+    test.api.execute("UPDATE outbox SET not_before = NULL").unwrap();
+    assert_eq!(settle_until_sent(&test, &moody).await, [("release", id, sequence, 2)]);
+    moody.refuse(false);
+    assert_eq!(settle_until_sent(&test, &moody).await, [("release", id, sequence, 3)]);
+    assert_eq!(count(&test.api, "outbox"), 0);
 }
 
 #[rstest]
@@ -154,6 +200,57 @@ async fn a_build_of_an_epoch_that_was_not_decided_is_not_sent(
     assert!(matches!(settle_until_sent(&test, &moody).await[..], [("build", ..)]));
 }
 
+/// The bound of one batch is 200.
+#[rstest]
+#[tokio::test]
+async fn builds_that_wait_for_their_decision_do_not_stand_in_the_way_of_others(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let moody = Moody::default();
+    let dispatch = moody.clone();
+    let Some(mut test) = TestPlane::with(engine, |config| config.dispatch(dispatch)).await else {
+        return;
+    };
+    test.plane.flavors().create(&Flavor::new("1", "tiny", 1, 1, 1)).await.unwrap();
+    test.add_cell(&[(999, 999_000, 9990)]).await;
+    moody.refuse(true);
+    test.boot(&user(), request("web", "1").count(210).build().unwrap()).await;
+    assert_eq!(moody.take().len(), 210, "all batches of an outbox are sent in one pass");
+    moody.refuse(false);
+    let cell = &test.cells[0].1;
+    let last = cell.query("SELECT MAX(id) FROM outbox").unwrap()[0][0].clone().unwrap();
+    // All but one are of an epoch that was not decided, and older.
+    cell.execute("UPDATE outbox SET not_before = NULL").unwrap();
+    cell.execute(&format!(
+        "UPDATE outbox SET created_at = '2026-01-01 00:00:00', sequence = sequence + 1 WHERE \
+         id <> '{last}'"
+    ))
+    .unwrap();
+    test.plane.settle().await.unwrap();
+    assert!(matches!(moody.take()[..], [("build", ..)]));
+    assert_eq!(count(cell, "outbox"), 209);
+    assert!(count(cell, "outbox WHERE not_before IS NOT NULL") >= 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn releases_that_another_process_sends_are_left_to_it(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, moody)) = plane(engine).await else { return };
+    let other = ControlPlane::open(test.config.clone()).await.unwrap();
+    let ctx = user();
+    for _ in 0..20 {
+        let accepted = test.plane.boot(&ctx, with_volume()).await.unwrap();
+        test.plane.delete(&ctx, accepted[0]).await.unwrap();
+    }
+    let (here, there) = tokio::join!(test.plane.settle(), other.settle());
+    here.unwrap();
+    there.unwrap();
+    assert_eq!(moody.take().len(), 20);
+    other.close().await.unwrap();
+}
+
 #[rstest]
 #[tokio::test]
 async fn effects_that_another_process_sends_are_left_to_it(
@@ -175,4 +272,68 @@ async fn effects_that_another_process_sends_are_left_to_it(
     ids.dedup();
     assert_eq!(ids.len(), 50, "some were sent twice");
     other.close().await.unwrap();
+}
+
+/// A receiver that takes builds and does them later.
+#[derive(Debug, Clone, Default)]
+struct Later(Arc<Mutex<Vec<BuildOperation>>>);
+
+#[async_trait::async_trait]
+impl Dispatch for Later {
+    async fn build(&self, o: &BuildOperation) -> Result<Dispatched, DispatchError> {
+        self.0.lock().unwrap().push(o.clone());
+        Ok(Dispatched::Taken)
+    }
+
+    async fn destroy(&self, _: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Taken)
+    }
+
+    async fn release(&self, _: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Taken)
+    }
+
+    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+        Ok(Dispatched::Taken)
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_the_host_that_was_told_to_build_says_that_it_has(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let later = Later::default();
+    let dispatch = later.clone();
+    let Some(mut test) = TestPlane::with(engine, |config| config.dispatch(dispatch)).await else {
+        return;
+    };
+    test.plane.flavors().create(&Flavor::new("1", "tiny", 1, 512, 1)).await.unwrap();
+    let cell = test.add_cell(&[(9, 9000, 90)]).await;
+    let ctx = user();
+    let accepted = test.boot(&ctx, request("web", "1").build().unwrap()).await;
+    let build = later.0.lock().unwrap()[0].clone();
+    let (uuid, host) = (accepted[0], build.host.as_str());
+    let status = async || test.plane.show(&ctx, uuid).await.unwrap().status();
+    let said = async |host: &str, sequence| {
+        let built = test.plane.compute().built(cell, uuid, host, sequence).await;
+        match built {
+            Ok(()) => true,
+            Err(Write::Failed(ReportError::Stale { .. })) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(!said("another", build.sequence).await);
+    assert!(!said(host, build.sequence - 1).await);
+    assert_eq!(status().await, "BUILD");
+    assert!(said(host, build.sequence).await);
+    assert!(!said(host, build.sequence).await, "it is built already");
+    assert_eq!(status().await, "ACTIVE");
+    // Its claim is freed when its host says that it is gone, and not before.
+    test.plane.delete(&ctx, uuid).await.unwrap();
+    test.plane.settle().await.unwrap();
+    assert_eq!(count(&test.api, "claims"), 1);
+    test.plane.compute().destroyed(uuid).await.unwrap();
+    assert_eq!(count(&test.api, "claims"), 0);
+    test.check_at_rest();
 }

@@ -128,3 +128,29 @@ async fn a_buried_instance_costs_no_quota_and_a_group_is_trimmed_to_it(
     test.plane.delete(&ctx, trimmed[0]).await.unwrap();
     test.plane.boot(&ctx, request("web", "1").build().unwrap()).await.unwrap();
 }
+
+/// Flavor `1` has one vcpu and 512 MiB, flavor `2` one vcpu and 1024 MiB.
+#[rstest]
+#[case::exactly_enough("ram", 2048, 2)]
+#[case::one_less("ram", 2047, 1)]
+#[case::cores("cores", 2, 2)]
+#[tokio::test]
+async fn a_quota_trims_a_group_to_what_is_left_of_the_resource(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+    #[case] resource: &str,
+    #[case] limit: i32,
+    #[case] trimmed: usize,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(9, 9000, 90)]]).await else { return };
+    let ctx = user();
+    test.plane.quotas().set("project-a", resource, Some(limit)).await.unwrap();
+    let refused = test.plane.boot(&ctx, request("web", "2").count(3).build().unwrap()).await;
+    let Err(Write::Failed(BootError::QuotaExceeded { resource: named, requested, .. })) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(named, resource);
+    assert_eq!(requested, if resource == "ram" { 3 * 1024 } else { 3 });
+    let accepted = test.plane.boot(&ctx, request("web", "2").counts(1, 9).build().unwrap()).await;
+    assert_eq!(accepted.unwrap().instances.len(), trimmed);
+}

@@ -4,7 +4,7 @@ use cellzero::*;
 use cellzero_test_support::Engine;
 use rstest::rstest;
 
-use crate::support::{Recorder, TestPlane, count, request, user};
+use crate::support::{Recorder, TestPlane, admin_of, count, request, user};
 
 const FULL: &[&[(i32, i32, i32)]] = &[&[(1, 512, 10)]];
 
@@ -97,8 +97,9 @@ async fn only_a_buried_instance_of_the_project_is_retried_and_only_within_its_qu
     let other = RequestContext::new("project-b", "user-b");
     let refused = test.plane.retry(&other, uuid).await.unwrap_err();
     assert!(matches!(refused.failed(), Some(RetryError::InstanceNotFound { .. })), "{refused}");
+    // Whoever asks, it is the quota of the instance's own project that counts.
     test.plane.quotas().set("project-a", "instances", Some(1)).await.unwrap();
-    let refused = test.plane.retry(&ctx, uuid).await.unwrap_err();
+    let refused = test.plane.retry(&admin_of(&other), uuid).await.unwrap_err();
     let over = matches!(
         refused.failed(),
         Some(RetryError::Refused(BootError::QuotaExceeded { used: 1, requested: 1, .. }))
@@ -110,6 +111,11 @@ async fn only_a_buried_instance_of_the_project_is_retried_and_only_within_its_qu
     let twice = test.plane.retry(&ctx, uuid).await.unwrap_err();
     assert!(matches!(twice.failed(), Some(RetryError::NotBuried { .. })), "{twice}");
     test.plane.settle().await.unwrap();
+    let page = test.plane.list(&ctx, &ListQuery::default()).await.unwrap();
+    let live = page.instances.iter().find(|instance| instance.uuid != uuid).unwrap();
+    let refused = test.plane.retry(&ctx, live.uuid).await.unwrap_err();
+    let Some(RetryError::NotBuried { reason, .. }) = refused.failed() else { panic!("{refused}") };
+    assert_eq!(*reason, "it lives in a cell");
     test.check_at_rest();
 }
 

@@ -76,7 +76,7 @@ fn judge_claims(
 }
 
 /// Nova's nodes are mapped by its operator some time after they appear.
-fn unmapped_node(
+pub(super) fn unmapped_node(
     host: &str,
     cells: &[(CellUuid, HostsSeen)],
     old_before: NaiveDateTime,

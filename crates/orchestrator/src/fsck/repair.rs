@@ -11,7 +11,9 @@ mod rows;
 
 use cellzero_api_db::census as api_census;
 use cellzero_api_db::{ApiConnection, boot_state, build_request, claim, request_spec};
-use cellzero_database::{DatabaseError, DatabaseErrorSource, Scope, Whose, dump_rows, transaction};
+use cellzero_database::{
+    DatabaseError, Scope, Whose, database_error_source, dump_rows, transaction,
+};
 use cellzero_router::CellError;
 use cellzero_types::{CellUuid, InstanceUuid};
 use chrono::NaiveDateTime;
@@ -32,14 +34,7 @@ pub(super) enum RepairError {
     Cell(#[from] CellError),
 }
 
-impl DatabaseErrorSource for RepairError {
-    fn database_error(&self) -> Option<&DatabaseError> {
-        match self {
-            RepairError::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database_error_source!(RepairError);
 
 /// The rows of a table, as they are, for the report.
 fn dump<K>(
@@ -67,7 +62,7 @@ fn dump_api(
 }
 
 /// The highest epoch that was seen anywhere.
-fn highest_epoch(seen: &Sighting) -> i64 {
+pub(super) fn highest_epoch(seen: &Sighting) -> i64 {
     let state = seen.api.boot_state.map(|(epoch, decided)| epoch.max(decided.unwrap_or(0)));
     let fences = seen.cells.iter().filter_map(|(_, cell)| cell.fence);
     let fences = fences.map(|(fence, written)| fence.max(written.unwrap_or(0)));

@@ -68,6 +68,14 @@ impl Planted {
         ));
     }
 
+    /// A number of the boot state of the instance that plantings are about.
+    fn boot_state(&self, column: &str) -> Option<i64> {
+        let text =
+            format!("SELECT {column} FROM boot_states WHERE instance_uuid = '{}'", self.live[1]);
+        let row = self.test.api.query(&text).unwrap().pop()?;
+        row[0].as_ref().map(|number| number.parse().unwrap())
+    }
+
     fn remap(&self, uuid: InstanceUuid, cell: CellUuid) {
         self.api(format!(
             "UPDATE instance_mappings SET cell_id = (SELECT id FROM cell_mappings WHERE \
@@ -262,10 +270,18 @@ async fn what_is_planted_is_named_and_repaired_and_nothing_is_left(
     let subject = plant(&planted, class);
     let test = &planted.test;
     assert_eq!(found(test).await, [(class, subject.clone())], "the dry run");
+    let epoch = planted.boot_state("epoch");
     let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
     let named: Vec<_> = report.findings.iter().map(|f| (f.class, f.subject.clone())).collect();
     assert_eq!(named, [(class, subject)], "{report:#?}");
     assert!(report.findings[0].repaired, "{report:#?}");
+    assert_eq!(report.counts, [(class, 1)].into());
+    if matches!(class, Class::InNoPlace | Class::MappingWithoutAnything | Class::LiveRowDeadMapping)
+        || class == Class::DeletedRowLiveMapping
+    {
+        // What is decided anew is beyond whatever is still on its way.
+        assert!(planted.boot_state("epoch") > epoch);
+    }
     assert_eq!(found(test).await, [], "after {report:#?}");
     // What lived is alive, but for what was deleted or lost its rows.
     let gone =
@@ -379,4 +395,168 @@ async fn an_older_api_database_costs_no_live_instance(
     }
     test.plane.settle().await.unwrap();
     assert_eq!((count(&test.api, "claims"), found(test).await), (0, vec![]));
+}
+
+/// An instance of which only the request spec is left.
+#[rstest]
+#[tokio::test]
+async fn what_has_lost_its_rows_is_buried_with_all_that_its_request_spec_knows(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let (test, uuid) = (&planted.test, planted.live[1]);
+    planted.no_rows(uuid);
+    test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    let shown = test.plane.show(&user(), uuid).await.unwrap();
+    let kept = test.plane.show(&user(), planted.live[0]).await.unwrap();
+    assert_eq!((shown.display_name, shown.hostname.is_some()), (Some(uuid.text()), true));
+    assert_eq!(shown.vm_state, Some(VmState::Error));
+    assert_eq!(shown.power_state, Some(PowerState::NO_STATE));
+    assert_eq!(shown.flavor, kept.flavor);
+    assert!(shown.instance_type_id.is_some() && shown.instance_type_id == kept.instance_type_id);
+    assert_eq!(shown.image_ref.as_deref(), Some(crate::support::IMAGE));
+    assert_eq!(shown.launch_index, Some(0));
+    assert_eq!(shown.security_groups, kept.security_groups);
+    assert!(!shown.security_groups.is_empty());
+    let actions = test.plane.actions(&user(), uuid).await.unwrap();
+    assert!(actions[0].events[0].finish_time.is_some(), "{actions:?}");
+}
+
+/// The epoch of the row that is adopted counts as decided, whatever epoch came later, and its size
+/// counts for the quota.
+#[rstest]
+#[tokio::test]
+async fn what_is_adopted_stands_as_its_row_was_written(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let (test, uuid) = (&planted.test, planted.live[1]);
+    planted.unmap(uuid);
+    planted.api(format!(
+        "UPDATE boot_states SET epoch = 5, decided_epoch = NULL WHERE instance_uuid = '{uuid}'"
+    ));
+    planted.api(format!(
+        "INSERT INTO boot_intents VALUES ('{uuid}', 5, '{}', '2026-01-01 00:00:00')",
+        test.cell(0)
+    ));
+    assert_eq!(found(test).await, [(Class::UndecidedRow, uuid.text())]);
+    test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert_eq!(
+        (planted.boot_state("epoch"), planted.boot_state("decided_epoch")),
+        (Some(5), Some(1))
+    );
+    test.check_at_rest();
+
+    planted.api(format!("DELETE FROM boot_states WHERE instance_uuid = '{uuid}'"));
+    test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert_eq!(
+        (planted.boot_state("vcpus"), planted.boot_state("memory_mb")),
+        (Some(1), Some(512))
+    );
+    assert_eq!(found(test).await, []);
+}
+
+/// Rows that an older API database knows nothing of, of a deleted instance.
+#[rstest]
+#[tokio::test]
+async fn what_is_erased_is_fenced_beyond_the_epoch_that_wrote_it(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let (test, uuid) = (&planted.test, planted.live[1]);
+    planted.copy_to(uuid, &test.cell0);
+    planted.cell0(format!(
+        "UPDATE instance_fences SET fence = 5, written_epoch = 5 WHERE instance_uuid = '{uuid}'"
+    ));
+    test.plane.delete(&user(), uuid).await.unwrap();
+    test.plane.settle().await.unwrap();
+    assert_eq!(found(test).await, [(Class::LiveRowDeadMapping, uuid.text())]);
+    test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    let fence = format!("SELECT fence FROM instance_fences WHERE instance_uuid = '{uuid}'");
+    assert_eq!(test.cell0.query(&fence).unwrap()[0][0].as_deref(), Some("6"));
+    assert_eq!(found(test).await, []);
+    test.check_at_rest();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_host_that_also_stands_in_cell0_keeps_its_own_cell(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+    #[values("services", "compute_nodes")] left: &str,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let test = &planted.test;
+    let service = "INSERT INTO services (host, \"binary\", report_count, deleted) VALUES \
+         ('cell1-host1', 'nova-compute', 0, 0)";
+    planted.cell0(service.replace('"', if test.is_mariadb() { "`" } else { "\"" }));
+    // In its own cell it is known by one of the two.
+    let other = if left == "services" { "compute_nodes" } else { "services" };
+    planted.cell1(format!("UPDATE {other} SET deleted = id WHERE host = 'cell1-host1'"));
+    assert_eq!(found(test).await, [(Class::HostInCell0, "cell1-host1".to_owned())]);
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert!(report.findings[0].repaired, "{report:#?}");
+    assert_eq!(count(&test.api, "host_mappings WHERE host = 'cell1-host1'"), 1);
+    test.plane.boot(&user(), request("web", "1").build().unwrap()).await.unwrap();
+    test.plane.settle().await.unwrap();
+    assert_eq!(count(&test.api, "claims"), 4);
+}
+
+/// A host that is wrong in two ways is not repaired before both are.
+#[rstest]
+#[tokio::test]
+async fn a_host_that_stays_wrong_is_not_called_repaired(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let test = &planted.test;
+    planted.api(
+        "UPDATE host_capacity SET vcpus_used = 7, vcpus_limit = 2 WHERE host = 'cell1-host1'"
+            .into(),
+    );
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    let [finding] = &report.findings[..] else { panic!("{report:#?}") };
+    assert_eq!((finding.class, finding.repaired), (Class::ClaimsMiscounted, false));
+    assert!(finding.notes.iter().any(|note| note.contains("is claimed of")), "{finding:?}");
+    assert_eq!(found(test).await, [(Class::HostOverCapacity, "cell1-host1".to_owned())]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn releases_that_were_not_sent_for_long_are_named_and_sent(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let (test, uuid) = (&planted.test, planted.live[1]);
+    planted.api(format!(
+        "INSERT INTO outbox (id, instance_uuid, sequence, operation, payload, attempts, \
+         not_before, created_at) VALUES ('{uuid}', '{uuid}', 9, 'release', '{}', 3, \
+         '2100-01-01 00:00:00', '2026-01-01 00:00:00')",
+        serde_json::json!({
+            "id": uuid, "instance_uuid": uuid, "sequence": 9,
+            "block_devices": [], "networks": Networks::default(),
+        })
+    ));
+    assert_eq!(found(test).await, [(Class::UndeliveredDispatch, uuid.text())]);
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert!(report.findings[0].repaired, "{report:#?}");
+    assert_eq!(count(&test.api, "outbox"), 0);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_api_database_of_another_plane_is_named(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let test = &planted.test;
+    let identity = "UPDATE database_identity SET plane_uuid = ";
+    let own = test.api.query("SELECT plane_uuid FROM database_identity").unwrap();
+    planted.api(format!("{identity}'{}'", planted.live[0]));
+    let report = test.plane.fsck(options(Repair::No)).await.unwrap();
+    assert_eq!(
+        (report.findings[0].class, &*report.findings[0].subject),
+        (Class::WrongIdentity, "api")
+    );
+    planted.api(format!("{identity}'{}'", own[0][0].as_ref().unwrap()));
+    assert_eq!(found(test).await, []);
 }

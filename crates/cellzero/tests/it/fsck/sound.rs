@@ -27,6 +27,10 @@ async fn a_plane_at_rest_has_nothing_wrong(
     let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
     assert!(report.is_clean() && report.dumps.is_empty(), "{report:?}");
     assert_eq!((report.uuids_checked, report.hosts_checked), (9, 2));
+    for slice in 2..=9 {
+        let report = test.plane.fsck(FsckOptions { slice, ..options(Repair::No) }).await.unwrap();
+        assert_eq!((report.uuids_checked, report.is_clean()), (9, true), "by {slice}");
+    }
     test.check_at_rest();
 }
 
