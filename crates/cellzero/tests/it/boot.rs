@@ -90,7 +90,10 @@ async fn a_buried_instance_is_read_back_whole(
     assert_eq!(actions[0].request_id.as_deref(), Some(ctx.request_id.as_str()));
     assert_eq!(actions[0].message.as_deref(), Some("Error"));
     assert_eq!(actions[0].events.len(), 1);
-    assert_eq!(actions[0].events[0].result.as_deref(), Some("Error"));
+    let event = &actions[0].events[0];
+    assert_eq!(event.result.as_deref(), Some("Error"));
+    assert!(event.finish_time.is_some());
+    assert!(event.details.as_ref().is_some_and(|text| text.contains("too few")), "{event:?}");
 
     // Mapped to cell0, no build request, no claim.
     let count = |table: &str, column: &str| {

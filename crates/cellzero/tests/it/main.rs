@@ -15,6 +15,7 @@ mod list;
 mod multi_create;
 mod nova;
 mod placement;
+mod races;
 mod recovery;
 mod retry;
 mod schema;
