@@ -7,10 +7,10 @@ use cellzero_api_db::boot_state::{self, NewBootState};
 use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::client_token::TokenHolder;
 use cellzero_api_db::quota::{self, QuotaLimits};
-use cellzero_api_db::schema::build_requests;
+use cellzero_api_db::schema::{build_requests, quota_locks};
 use cellzero_api_db::{
     ApiConnection, ApiDatabase, CellMapping, build_request, cell_mapping, client_token,
-    host_capacity, instance_mapping,
+    host_capacity, instance_mapping, retry,
 };
 use cellzero_database::{
     DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, ErrorKind, Options, savepoint,
@@ -281,7 +281,33 @@ async fn a_projects_own_limit_goes_before_the_class_and_the_fallback(
         accept(conn, &[1, 2])?;
         let usage = quota::usage(conn, "p")?;
         assert_eq!((usage.instances, usage.cores, usage.ram_mb), (2, 4, 1024));
-        transaction(conn, "lock", |conn| quota::lock(conn, "p"))
+        // The lock is a row of the project that each accept changes.
+        for generation in 1..=3_i64 {
+            transaction(conn, "lock", |conn| quota::lock(conn, "p"))?;
+            let stands: Vec<i64> =
+                quota_locks::table.select(quota_locks::generation).load(conn.sql())?;
+            assert_eq!(stands, [generation]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn retries_are_numbered_in_the_order_of_their_commits(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    on_fresh(engine, |conn| {
+        let now = conn.now();
+        for number in 1..=3 {
+            assert_eq!(retry::counter(conn)?, number - 1);
+            transaction(conn, "retry", |conn| retry::record(conn, uuid(number as u128), now))?;
+        }
+        let mut since = retry::since(conn, 1)?;
+        since.sort();
+        assert_eq!(since, [uuid(2), uuid(3)]);
+        Ok(())
     })
     .await;
 }

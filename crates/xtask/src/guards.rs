@@ -207,9 +207,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_guard_stands_once_in_its_file() {
+    fn each_guard_stands_once_in_its_file_and_in_the_table() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let table = std::fs::read_to_string(root.join("docs/testing.md")).unwrap();
         for guard in GUARDS {
+            assert!(table.contains(&format!("\n| {} | ", guard.name)), "{}", guard.name);
             let text = std::fs::read_to_string(root.join(guard.file)).unwrap();
             assert_eq!(text.matches(guard.with).count(), 1, "{}: {}", guard.file, guard.with);
         }

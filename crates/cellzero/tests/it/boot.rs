@@ -213,6 +213,7 @@ async fn settle_and_recover_say_what_they_did(
     let expected = Settled { in_cells: 4, in_cell0: 2, dispatched: 4, ..Settled::default() };
     assert_eq!(settled, expected);
     assert_eq!(test.plane.settle().await.unwrap(), Settled::default());
+    assert_eq!(test.plane.counters().claim_conflicts, 0);
 
     // What another process accepted, and a delete that its cell has not heard of.
     boot("1", 2).await;

@@ -165,3 +165,20 @@ async fn what_memory_has_no_room_for_is_taken_when_its_lease_is_over(
     test.check_at_rest();
     plane.close().await.unwrap();
 }
+
+/// An idle worker looks at the databases by its timer, about once in a second.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_worker_asks_little(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(4, 4096, 40)]]).await else { return };
+    test.boot(&user(), request("web", "1").build().unwrap()).await;
+    let workers = test.plane.run_workers(2).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = test.plane.counters().api.statements;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let asked = test.plane.counters().api.statements - before;
+    assert!(asked < 60, "{asked} statements of two workers that have nothing to do");
+    workers.shutdown().await.unwrap();
+}
