@@ -112,6 +112,7 @@ async fn a_buried_instance_is_read_back_whole(
 fn fullest_request(flavor: &str) -> BootRequest {
     whole_request_of(flavor)
         .key_name("mine")
+        .availability_zone("nova")
         .with(|request| {
             request.hostname = Some("db-host".into());
             request.user_data = Some("IyEvYmluL3NoCg==".into());
@@ -148,6 +149,7 @@ async fn what_was_asked_for_is_shown_before_the_schedule_and_after_it(
         vm_state: Some(VmState::Building),
         task_state: Some(TaskState::SCHEDULING),
         power_state: Some(PowerState::NO_STATE),
+        availability_zone: Some("nova".into()),
         instance_type_id: building.flavor.as_ref().map(|flavor| flavor.id),
         flavor: building.flavor.clone(),
         image_ref: Some(crate::support::IMAGE.into()),
@@ -180,7 +182,6 @@ async fn what_was_asked_for_is_shown_before_the_schedule_and_after_it(
         power_state: building.power_state,
         host: None,
         node: None,
-        availability_zone: None,
         fault: None,
         updated_at: None,
         launched_at: None,

@@ -154,3 +154,19 @@ async fn a_quota_trims_a_group_to_what_is_left_of_the_resource(
     let accepted = test.plane.boot(&ctx, request("web", "2").counts(1, 9).build().unwrap()).await;
     assert_eq!(accepted.unwrap().instances.len(), trimmed);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_host_that_is_mapped_to_cell0_gets_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(9, 9000, 90)]]).await else { return };
+    let cell0 = format!("SELECT id FROM cell_mappings WHERE uuid = '{}'", CellUuid::CELL0);
+    test.api.execute(&format!("UPDATE host_mappings SET cell_id = ({cell0})")).unwrap();
+    let accepted = test.boot(&user(), request("web", "1").build().unwrap()).await;
+    let buried = test.plane.show(&user(), accepted[0]).await.unwrap();
+    assert!(buried.home.is_cell0() && buried.host.is_none(), "{buried:?}");
+    let message = buried.fault.unwrap().message;
+    assert!(message.ends_with("is not mapped to any cell."), "{message}");
+    test.check_at_rest();
+}

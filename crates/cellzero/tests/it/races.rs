@@ -61,6 +61,10 @@ fn place(stop: &Stop) -> bool {
     matches!(stop, Stop::Operation { name: "place", .. })
 }
 
+fn report(stop: &Stop) -> bool {
+    matches!(stop, Stop::Operation { name: "report_host", .. })
+}
+
 fn delete(stop: &Stop) -> bool {
     matches!(stop, Stop::Transaction { name: "delete" })
 }
@@ -180,6 +184,27 @@ async fn a_leased_group_is_left_to_the_one_that_has_it(
     assert_eq!(epochs(&test), [2]);
     plane.close().await.unwrap();
     other.close().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_another_cell_maps_just_before_it_reports_stays_there(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let hosts: &[&[(i32, i32, i32)]] = &[&[], &[]];
+    let Some(test) = TestPlane::with_cells(engine, hosts).await else { return };
+    let node = ComputeNode::new("host", 4, 4096, 40);
+    let (other, theirs, cell) = (test.plane.clone(), node.clone(), test.cell(0));
+    let gate = Before::new(report, async move {
+        other.hosts().report(cell, &theirs).await.unwrap();
+    });
+    let refused = with_gate(gate.clone(), test.plane.hosts().report(test.cell(1), &node)).await;
+    assert!(gate.has_happened());
+    let refused = refused.unwrap_err();
+    let Some(HostError::MappedElsewhere { mapped, .. }) = refused.failed() else {
+        panic!("{refused}")
+    };
+    assert_eq!(*mapped, cell);
 }
 
 /// A dispatch that keeps the networks of what it is told to release.
