@@ -17,6 +17,7 @@ mod nova;
 mod placement;
 mod races;
 mod recovery;
+mod refused_rows;
 mod retry;
 mod schema;
 mod support;

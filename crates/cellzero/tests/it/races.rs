@@ -235,6 +235,7 @@ impl Dispatch for Ports {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_that_does_not_reach_cell0_releases_its_ports_when_it_is_swept(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+    #[values(false, true)] recover: bool,
 ) {
     let ports = Ports::default();
     let dispatch = ports.clone();
@@ -254,7 +255,11 @@ async fn a_delete_that_does_not_reach_cell0_releases_its_ports_when_it_is_swept(
     assert!(gate.has_happened());
     assert_eq!(*ports.0.lock().unwrap(), []);
     assert_eq!(count(&test.cell0, "instances WHERE deleted = 0"), 1);
-    test.plane.settle().await.unwrap();
+    let settled = match recover {
+        true => test.plane.recover().await.unwrap(),
+        false => test.plane.settle().await.unwrap(),
+    };
+    assert_eq!((settled.swept, settled.dispatched), (1, 1));
     assert_eq!(*ports.0.lock().unwrap(), [networks]);
     test.check_at_rest();
 }

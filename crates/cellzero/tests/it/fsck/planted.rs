@@ -380,6 +380,11 @@ async fn an_older_api_database_costs_no_live_instance(
             planted.api(format!("DELETE FROM {table} WHERE instance_uuid = '{uuid}'"));
         }
     }
+    // However the walk is cut, each is looked at once, also where only a cell knows it.
+    for slice in 2..=6 {
+        let report = test.plane.fsck(FsckOptions { slice, ..options(Repair::No) }).await.unwrap();
+        assert_eq!((report.uuids_checked, report.findings.len()), (5, 6), "{report:#?}");
+    }
     let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
     assert!(report.findings.iter().all(|finding| finding.repaired), "{report:#?}");
     assert_eq!(found(test).await, []);
@@ -540,6 +545,16 @@ async fn releases_that_were_not_sent_for_long_are_named_and_sent(
     let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
     assert!(report.findings[0].repaired, "{report:#?}");
     assert_eq!(count(&test.api, "outbox"), 0);
+    // One that cannot be read is named, and stays.
+    let other = planted.live[2];
+    planted.api(format!(
+        "INSERT INTO outbox (id, instance_uuid, sequence, operation, payload, attempts, \
+         not_before, created_at) VALUES ('{other}', '{other}', 9, 'release', '{{}}', 3, NULL, \
+         '2026-01-01 00:00:00')"
+    ));
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert_eq!(report.findings.len(), 1);
+    assert!(!report.findings[0].repaired, "{report:#?}");
 }
 
 #[rstest]
