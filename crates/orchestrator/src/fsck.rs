@@ -42,8 +42,7 @@ pub enum FsckError {
 /// # Errors
 /// [`FsckError`] where the API database cannot be read.
 pub async fn check(router: &Router, options: &FsckOptions) -> Result<FsckReport, FsckError> {
-    let options = FsckOptions { repair: Repair::No, ..options.clone() };
-    Walk::begin(router, None, options).await?.run().await
+    Walk::begin(router, None, options.clone()).await?.run().await
 }
 
 impl Orchestrator {

@@ -203,3 +203,17 @@ impl Dispatch for InProcessDispatch {
         Ok(Dispatched::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_done_at_an_epoch_comes_before_the_next() {
+        let all = [0, 1, 2, 1 << 19, (1 << 20) - 1, 1 << 20, i64::MAX];
+        let numbers = all.map(|nth| sequence_of_action(3, nth));
+        assert!(numbers.is_sorted() && numbers[..5].is_sorted_by(|a, b| a < b), "{numbers:?}");
+        assert_eq!(numbers[0], sequence_of(3));
+        assert_eq!(numbers[6] + 1, sequence_of(4));
+    }
+}

@@ -156,12 +156,12 @@ async fn what_memory_has_no_room_for_is_taken_when_its_lease_is_over(
     let Some(test) = TestPlane::with_cells(engine, &[&[(9, 9000, 90)]]).await else { return };
     let options = OrchestratorOptions { accepted_max: 2, ..OrchestratorOptions::default() };
     let plane = ControlPlane::open(test.config.clone().orchestrator(options)).await.unwrap();
-    for _ in 0..2 {
-        plane.boot(&user(), request("web", "1").count(2).build().unwrap()).await.unwrap();
+    for _ in 0..3 {
+        plane.boot(&user(), request("web", "1").build().unwrap()).await.unwrap();
     }
     assert_eq!(plane.settle().await.unwrap().in_cells, 2);
     test.api.execute("UPDATE boot_states SET lease_until = created_at").unwrap();
-    assert_eq!(plane.settle().await.unwrap().in_cells, 2);
+    assert_eq!(plane.settle().await.unwrap().in_cells, 1);
     test.check_at_rest();
     plane.close().await.unwrap();
 }
