@@ -159,3 +159,29 @@ async fn a_claim_that_several_free_at_once_is_given_back_once(
     assert_eq!(used, [[Some("4".to_owned())]]);
     assert_eq!(count(&test.api, "claims"), 4);
 }
+
+/// The first retries of a plane: its counter has no row yet.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_retries_at_once_are_numbered_without_a_gap(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(4, 4096, 40)]]).await else { return };
+    let asked = request("big", "huge").count(8).build().unwrap();
+    let buried = test.boot(&user(), asked).await;
+    let retries: Vec<_> = buried
+        .instances
+        .iter()
+        .map(|uuid| {
+            let (plane, uuid) = (test.plane.clone(), *uuid);
+            tokio::spawn(async move { plane.retry(&user(), uuid).await })
+        })
+        .collect();
+    for retry in retries {
+        retry.await.unwrap().unwrap();
+    }
+    let numbered = test.api.query("SELECT MIN(sequence), MAX(sequence) FROM retries").unwrap();
+    assert_eq!(numbered, [[Some("1".to_owned()), Some("8".to_owned())]]);
+    test.plane.settle().await.unwrap();
+    test.check_at_rest();
+}
