@@ -21,7 +21,8 @@ impl Planted {
         let ctx = user();
         // All of them on the host of cell1, so that the test knows where.
         test.plane.hosts().disable("cell2-host1", "not now").await.unwrap();
-        let live = test.boot(&ctx, request("web", "1").count(3).build().unwrap()).await;
+        let asked = request("web", "1").availability_zone("nova").count(3).build().unwrap();
+        let live = test.boot(&ctx, asked).await;
         let buried = test.boot(&ctx, request("big", "huge").count(2).build().unwrap()).await;
         let (live, buried) = (live.instances.clone(), buried.instances.clone());
         assert_eq!(found(&test).await, []);
@@ -417,6 +418,7 @@ async fn what_has_lost_its_rows_is_buried_with_all_that_its_request_spec_knows(
     assert_eq!((shown.display_name, shown.hostname.is_some()), (Some(uuid.text()), true));
     assert_eq!(shown.vm_state, Some(VmState::Error));
     assert_eq!(shown.power_state, Some(PowerState::NO_STATE));
+    assert_eq!(shown.availability_zone.as_deref(), Some("nova"));
     assert_eq!(shown.flavor, kept.flavor);
     assert!(shown.instance_type_id.is_some() && shown.instance_type_id == kept.instance_type_id);
     assert_eq!(shown.image_ref.as_deref(), Some(crate::support::IMAGE));
@@ -574,4 +576,28 @@ async fn an_api_database_of_another_plane_is_named(
     );
     planted.api(format!("{identity}'{}'", own[0][0].as_ref().unwrap()));
     assert_eq!(found(test).await, []);
+}
+
+/// An empty API database beside full cells: each cell ends a slice somewhere else.
+#[rstest]
+#[tokio::test]
+async fn what_only_cells_know_is_looked_at_once_each(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let hosts: &[&[(i32, i32, i32)]] = &[&[(6, 8192, 80)], &[(6, 8192, 80)]];
+    let Some(test) = TestPlane::with_cells(engine, hosts).await else { return };
+    test.boot(&user(), request("web", "1").count(12).build().unwrap()).await;
+    test.boot(&user(), request("big", "huge").count(12).build().unwrap()).await;
+    for table in ["instance_mappings", "request_specs", "boot_states", "claims"] {
+        test.api.execute(&format!("DELETE FROM {table}")).unwrap();
+    }
+    for slice in 2..=5 {
+        let report = test.plane.fsck(FsckOptions { slice, ..options(Repair::No) }).await.unwrap();
+        assert_eq!(report.uuids_checked, 24, "by {slice}");
+        assert_eq!(report.counts[&Class::RowWithoutMapping], 24);
+    }
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert!(report.findings.iter().all(|finding| finding.repaired), "{report:#?}");
+    assert_eq!(found(&test).await, []);
+    test.check_at_rest();
 }
