@@ -225,3 +225,23 @@ async fn a_cell_that_was_stamped_and_not_mapped_is_taken_up(
     let second = cells.create(NewCell::new("cell1", database.url())).await.unwrap();
     assert_eq!(second, first);
 }
+
+/// A cell that is not mapped any more may still hold instances.
+#[rstest]
+#[tokio::test]
+async fn a_live_cell_never_becomes_cell0(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[]]).await else { return };
+    test.plane.close().await.unwrap();
+    test.api.execute("DELETE FROM cell_mappings").unwrap();
+    let config = test.config.clone().cell0(test.cells[0].1.url());
+    match ControlPlane::open(config).await {
+        Err(OpenError::Cell0(CreateCellError::Cell { source, .. })) => {
+            assert_eq!(source.kind(), ErrorKind::WrongIdentity, "{source:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let mapped = test.api.query("SELECT COUNT(*) FROM cell_mappings").unwrap();
+    assert_eq!(mapped, [[Some("0".to_owned())]]);
+}
