@@ -1,7 +1,7 @@
 //! Each class is planted by SQL in a plane of our own, named with its subject and repaired.
 
 use cellzero::*;
-use cellzero_test_support::Engine;
+use cellzero_test_support::{Engine, TestDatabase};
 use rstest::rstest;
 
 use super::{found, options};
@@ -85,23 +85,7 @@ impl Planted {
     }
 
     fn no_rows(&self, uuid: InstanceUuid) {
-        self.cell1(format!(
-            "DELETE FROM instance_actions_events WHERE action_id IN (SELECT id FROM \
-             instance_actions WHERE instance_uuid = '{uuid}')"
-        ));
-        for table in [
-            "instance_actions",
-            "instance_extra",
-            "instance_info_caches",
-            "instance_faults",
-            "instance_system_metadata",
-            "instance_metadata",
-            "security_group_instance_association",
-            "block_device_mapping",
-        ] {
-            self.cell1(format!("DELETE FROM {table} WHERE instance_uuid = '{uuid}'"));
-        }
-        self.cell1(format!("DELETE FROM instances WHERE uuid = '{uuid}'"));
+        no_rows(&self.test.cells[0].1, uuid);
     }
 
     fn queue(&self, uuid: InstanceUuid) {
@@ -111,7 +95,7 @@ impl Planted {
     }
 
     /// The row of an instance of cell1 in another cell too, written by an earlier epoch.
-    fn copy_to(&self, uuid: InstanceUuid, cell: &cellzero_test_support::TestDatabase) {
+    fn copy_to(&self, uuid: InstanceUuid, cell: &TestDatabase) {
         cell.execute(&format!(
             "INSERT INTO instances (uuid, project_id, user_id, vm_state, deleted) VALUES \
              ('{uuid}', 'project-a', 'user-a', 'building', 0); \
@@ -122,6 +106,28 @@ impl Planted {
         ))
         .unwrap();
     }
+}
+
+/// An instance loses all its rows in a cell.
+fn no_rows(cell: &TestDatabase, uuid: InstanceUuid) {
+    cell.execute(&format!(
+        "DELETE FROM instance_actions_events WHERE action_id IN (SELECT id FROM \
+         instance_actions WHERE instance_uuid = '{uuid}')"
+    ))
+    .unwrap();
+    for table in [
+        "instance_actions",
+        "instance_extra",
+        "instance_info_caches",
+        "instance_faults",
+        "instance_system_metadata",
+        "instance_metadata",
+        "security_group_instance_association",
+        "block_device_mapping",
+    ] {
+        cell.execute(&format!("DELETE FROM {table} WHERE instance_uuid = '{uuid}'")).unwrap();
+    }
+    cell.execute(&format!("DELETE FROM instances WHERE uuid = '{uuid}'")).unwrap();
 }
 
 /// Plants a class, and says of which subject.
@@ -427,6 +433,32 @@ async fn what_has_lost_its_rows_is_buried_with_all_that_its_request_spec_knows(
     assert!(!shown.security_groups.is_empty());
     let actions = test.plane.actions(&user(), uuid).await.unwrap();
     assert!(actions[0].events[0].finish_time.is_some(), "{actions:?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_retried_and_lost_is_buried_with_its_past(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(planted) = Planted::new(engine).await else { return };
+    let (test, uuid) = (&planted.test, planted.buried[1]);
+    let first = test.plane.show(&user(), uuid).await.unwrap().fault.unwrap();
+    test.plane.retry(&user(), uuid).await.unwrap();
+    planted.api(format!("DELETE FROM build_requests WHERE instance_uuid = '{uuid}'"));
+    // While its rows stand in cell0, they are its home.
+    assert_eq!(found(test).await, [(Class::UndecidedRow, uuid.text())]);
+    planted.api("DELETE FROM boot_intents".into());
+    no_rows(&test.cell0, uuid);
+    let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
+    assert_eq!(report.findings[0].class, Class::MappingWithoutAnything, "{report:#?}");
+    let shown = test.plane.show(&user(), uuid).await.unwrap();
+    assert!(shown.fault.unwrap().message.contains("lost its rows"));
+    let kept = format!(
+        "instance_faults WHERE instance_uuid = '{uuid}' AND message = '{}'",
+        first.message.replace('\'', "''")
+    );
+    assert_eq!(count(&test.cell0, &kept), 1);
+    assert_eq!(found(test).await, []);
 }
 
 /// The epoch of the row that is adopted counts as decided, whatever epoch came later, and its size

@@ -1,7 +1,7 @@
 //! Burying what has lost its rows, so that its user sees it and can delete it.
 
 use cellzero_api_db::{
-    ApiConnection, boot_state, build_request, claim, instance_mapping, request_spec,
+    ApiConnection, boot_history, boot_state, build_request, claim, instance_mapping, request_spec,
 };
 use cellzero_cell_db::action::NewEvent;
 use cellzero_cell_db::whole::{self, NewInstance, WriteBatch};
@@ -31,15 +31,19 @@ impl Orchestrator {
             let request = build_request::find(conn, uuid)?;
             let spec = request_spec::of_instances(conn, &[uuid])?.pop();
             let known = request.or_else(|| spec.as_ref().map(instance_of));
+            let history = boot_history::of_instances(conn, &[uuid])?.remove(&uuid);
             begin_epoch(conn, (uuid, group), epoch, now)?;
-            Ok((known, now))
+            Ok((known.map(|known| (known, history)), now))
         });
         let (known, accepted_at) = read.await?;
         let mut now_seen = seen.clone();
         let decided = seen.api.boot_state.and_then(|(_, decided)| decided);
         now_seen.api.boot_state = Some((epoch, decided));
         let Some(known) = known else { return self.queue_for_delete(&now_seen, uuid).await };
-        self.write_lost(known, epoch, accepted_at).await?;
+        let (instance, history) = known;
+        let instance = self.as_buried(instance, LOST, None);
+        let lost = NewInstance { instance, epoch, build: None, verdict: None, history };
+        self.write_lost(lost, accepted_at).await?;
         let cell0 = self.0.router.cells().get(CellUuid::CELL0, self.step_deadline()).await?;
         let cell_id = cell0.mapping().id;
         self.mend(&now_seen, uuid, move |conn, now| {
@@ -58,20 +62,12 @@ impl Orchestrator {
 
     async fn write_lost(
         &self,
-        instance: Instance,
-        epoch: i64,
+        lost: NewInstance,
         accepted_at: NaiveDateTime,
     ) -> Result<(), RepairError> {
-        let instance = self.as_buried(instance, LOST, None);
-        let uuid = instance.uuid;
+        let uuid = lost.instance.uuid;
         let batch = WriteBatch {
-            instances: vec![NewInstance {
-                instance,
-                epoch,
-                build: None,
-                verdict: None,
-                history: None,
-            }],
+            instances: vec![lost],
             request_id: self.0.uuids.row().to_string(),
             accepted_at,
             event: NewEvent {
