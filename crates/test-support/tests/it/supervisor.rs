@@ -17,8 +17,9 @@ struct Holder {
 
 impl Holder {
     fn start(engine: Engine) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_throwaway-server"))
-            .arg(engine.name())
+        // A job in the background of a script inherits that it ignores an interrupt.
+        let mut process = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_throwaway-server"), engine.name()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
