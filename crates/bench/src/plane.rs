@@ -64,13 +64,22 @@ impl Plane {
 
     /// Boots as many small instances as `count`, which must be exactly what there is room for.
     pub(crate) async fn fill(&self, count: u32) -> anyhow::Result<()> {
-        let mut in_cells = 0;
+        let (mut in_cells, mut in_cell0) = (0, 0);
         for _ in 0..count / BATCH {
             self.plane.boot(&user(), request(SMALL, BATCH)?).await?;
-            in_cells += self.plane.settle().await?.in_cells;
+            loop {
+                let settled = self.plane.settle().await?;
+                in_cells += settled.in_cells;
+                in_cell0 += settled.in_cell0;
+                if settled.waiting == 0 {
+                    break;
+                }
+                eprintln!("{} instances wait", settled.waiting);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
         }
         if in_cells != count as usize {
-            bail!("{in_cells} of {count} instances fitted");
+            bail!("{in_cells} of {count} instances fitted, {in_cell0} are buried");
         }
         Ok(())
     }
