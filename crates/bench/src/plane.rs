@@ -13,6 +13,8 @@ const SMALL: &str = "small";
 const HUGE: &str = "huge";
 /// How many instances one request of a set-up makes.
 const BATCH: u32 = 200;
+/// After how many of them the hosts report again, as live ones do: well within five minutes.
+const BATCHES_BETWEEN_REPORTS: u32 = 50;
 
 /// A plane with its databases, gone when it is dropped.
 pub(crate) struct Plane {
@@ -24,6 +26,8 @@ pub(crate) struct Plane {
     pub(crate) cell0: TestDatabase,
     /// Its live cells.
     pub(crate) cells: Vec<TestDatabase>,
+    /// The host of each live cell.
+    hosts: Vec<(CellUuid, ComputeNode)>,
 }
 
 impl Plane {
@@ -36,19 +40,29 @@ impl Plane {
         let (api, cell0) = (database("api")?, database("cell0")?);
         let config = Config::new(api.url()).cell0(cell0.url()).without_worker();
         let plane = ControlPlane::open(config).await?;
-        let mut cells = Vec::new();
+        let (mut cells, mut hosts) = (Vec::new(), Vec::new());
         for (room, number) in rooms.iter().zip(1..) {
             let name = format!("cell{number}");
             let cell = database(&name)?;
             let uuid = plane.cells().create(NewCell::new(&name, cell.url())).await?;
             let host = format!("{name}-host");
             let node = ComputeNode::new(host, *room, 4_000_000, 100_000).with_ratios(1.0, 1.0, 1.0);
-            plane.hosts().report(uuid, &node).await?;
             cells.push(cell);
+            hosts.push((uuid, node));
         }
         plane.flavors().create(&Flavor::new(SMALL, SMALL, 1, 512, 1)).await?;
         plane.flavors().create(&Flavor::new(HUGE, HUGE, 9_999, 9_999_999, 1)).await?;
-        Ok(Plane { plane, api, cell0, cells })
+        let plane = Plane { plane, api, cell0, cells, hosts };
+        plane.report().await?;
+        Ok(plane)
+    }
+
+    /// All hosts report: one that is silent for five minutes is down, and gets nothing.
+    async fn report(&self) -> anyhow::Result<()> {
+        for (cell, node) in &self.hosts {
+            self.plane.hosts().report(*cell, node).await?;
+        }
+        Ok(())
     }
 
     /// Gives PostgreSQL's planner its statistics, as a server that runs for a minute has them. The
@@ -65,7 +79,10 @@ impl Plane {
     /// Boots as many small instances as `count`, which must be exactly what there is room for.
     pub(crate) async fn fill(&self, count: u32) -> anyhow::Result<()> {
         let (mut in_cells, mut in_cell0) = (0, 0);
-        for _ in 0..count / BATCH {
+        for batch in 0..count / BATCH {
+            if batch % BATCHES_BETWEEN_REPORTS == 0 {
+                self.report().await?;
+            }
             self.plane.boot(&user(), request(SMALL, BATCH)?).await?;
             loop {
                 let settled = self.plane.settle().await?;
