@@ -189,7 +189,8 @@ pub(crate) fn insert_past(
     Ok(())
 }
 
-/// Ends the open events that made an instance with this result. One statement.
+/// Ends the open events that made an instance with this result. Two statements: MariaDB before 11.1
+/// scans the whole table for an update with a subquery.
 ///
 /// # Errors
 /// The database's.
@@ -199,10 +200,11 @@ pub fn finish_events(
     result: &str,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let actions = instance_actions::table
+    let actions: Vec<i32> = instance_actions::table
         .filter(instance_actions::instance_uuid.eq(uuid.text()))
         .filter(instance_actions::action.eq_any([CREATE, RETRY]))
-        .select(instance_actions::id.nullable());
+        .select(instance_actions::id)
+        .load(conn.sql())?;
     let open = instance_actions_events::table
         .filter(instance_actions_events::action_id.eq_any(actions))
         .filter(instance_actions_events::finish_time.is_null());
