@@ -53,7 +53,7 @@ pub(crate) async fn list(
     let mut query = ListQuery::default().limit(PAGE_LIMIT);
     for number in 1.. {
         let page = plane.list(ctx, &query).await?;
-        ensure!(page.down_cells.is_empty(), "a cell does not answer: {:?}", page.down_cells);
+        ensure!(page.is_complete(), "a cell does not answer: {:?}", page.cells);
         let mut homes: BTreeMap<String, usize> = BTreeMap::new();
         for instance in &page.instances {
             *homes.entry(home_name(instance.home, cells)).or_default() += 1;
@@ -64,7 +64,10 @@ pub(crate) async fn list(
             number.to_string(),
             page.instances.len().to_string(),
             homes.join(", "),
-            page.next.map_or_else(|| "none: this is the last".to_owned(), |next| next.to_string()),
+            match (&page.next, page.instances.last()) {
+                (Some(_), Some(last)) => last.uuid.to_string(),
+                _ => "none: this is the last".to_owned(),
+            },
         ]);
         listed.extend(page.instances.iter().map(|instance| instance.uuid));
         let Some(next) = page.next else { break };

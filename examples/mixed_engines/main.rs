@@ -71,7 +71,7 @@ async fn boot(databases: &Databases, out: &mut dyn Write) -> anyhow::Result<()> 
     plane.settle().await?;
 
     let page = plane.list(&ctx, &ListQuery::default()).await?;
-    ensure!(page.down_cells.is_empty(), "a cell does not answer: {:?}", page.down_cells);
+    ensure!(page.is_complete(), "a cell does not answer: {:?}", page.cells);
     for instance in &page.instances {
         let home = fleet::home_name(instance.home, &cells);
         let cell = cells.iter().find(|cell| cell.name == home);

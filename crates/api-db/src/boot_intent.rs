@@ -1,5 +1,7 @@
 //! Boot intents: in which cell an epoch may have written. Each but the decided one is swept.
 
+use std::collections::HashMap;
+
 use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::{CellUuid, InstanceUuid};
 use chrono::NaiveDateTime;
@@ -90,6 +92,38 @@ pub fn forget_epoch(
         .execute(conn.sql())?;
     }
     Ok(())
+}
+
+/// What may stand in a cell without being at home there, by cell: the instances of every intent
+/// whose cell their mapping does not name, or that are queued for delete. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn strays(
+    conn: &mut ApiConnection,
+) -> Result<HashMap<CellUuid, Vec<InstanceUuid>>, DatabaseError> {
+    use crate::schema::{cell_mappings, instance_mappings};
+    let at_home = cell_mappings::uuid
+        .nullable()
+        .eq(boot_intents::cell_uuid.nullable())
+        .and(instance_mappings::queued_for_delete.nullable().eq(false));
+    let rows: Vec<(String, String)> = boot_intents::table
+        .left_join(
+            instance_mappings::table
+                .on(instance_mappings::instance_uuid.eq(boot_intents::instance_uuid)),
+        )
+        .left_join(
+            cell_mappings::table
+                .on(cell_mappings::id.nullable().eq(instance_mappings::cell_id.nullable())),
+        )
+        .filter(at_home.is_null().or(diesel::dsl::not(at_home)).assume_not_null())
+        .select((boot_intents::instance_uuid, boot_intents::cell_uuid))
+        .load(conn.sql())?;
+    let mut strays: HashMap<CellUuid, Vec<InstanceUuid>> = HashMap::new();
+    for (uuid, cell) in rows {
+        strays.entry(parse(&cell)?).or_default().push(parse(&uuid)?);
+    }
+    Ok(strays)
 }
 
 /// An intent that is to be swept, and how its instance stands at the same moment: a delete that

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use cellzero_database::{DatabaseError, insert_rows, load_locked};
-use cellzero_types::{CellUuid, GroupUuid, InstanceUuid};
+use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid};
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -80,6 +80,36 @@ pub struct NewBootState {
     pub vcpus: i32,
     /// Memory in MiB, for the quota.
     pub memory_mb: i32,
+    /// What is shown of it while its cell does not answer.
+    pub outline: Outline,
+}
+
+/// What the API database knows of an instance by itself, beside its mapping.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Queryable, Selectable, AsChangeset)]
+#[diesel(table_name = boot_states, treat_none_as_null = true)]
+pub struct Outline {
+    /// The name that the user gave.
+    pub display_name: Option<String>,
+    /// Its image.
+    pub image_ref: Option<String>,
+    /// The row id of its flavor.
+    pub instance_type_id: Option<i32>,
+    /// The availability zone that was asked for.
+    pub availability_zone: Option<String>,
+    /// Its key pair's name.
+    pub key_name: Option<String>,
+}
+
+impl From<&Instance> for Outline {
+    fn from(instance: &Instance) -> Outline {
+        Outline {
+            display_name: instance.display_name.clone(),
+            image_ref: instance.image_ref.clone(),
+            instance_type_id: instance.instance_type_id,
+            availability_zone: instance.availability_zone.clone(),
+            key_name: instance.key_name.clone(),
+        }
+    }
 }
 
 #[derive(Insertable)]
@@ -97,6 +127,11 @@ struct NewRow<'a> {
     request_version: i64,
     vcpus: i32,
     memory_mb: i32,
+    display_name: Option<&'a str>,
+    image_ref: Option<&'a str>,
+    instance_type_id: Option<i32>,
+    availability_zone: Option<&'a str>,
+    key_name: Option<&'a str>,
     created_at: NaiveDateTime,
 }
 
@@ -129,6 +164,11 @@ pub fn insert(
             request_version: FIRST_VERSION,
             vcpus: state.vcpus,
             memory_mb: state.memory_mb,
+            display_name: state.outline.display_name.as_deref(),
+            image_ref: state.outline.image_ref.as_deref(),
+            instance_type_id: state.outline.instance_type_id,
+            availability_zone: state.outline.availability_zone.as_deref(),
+            key_name: state.outline.key_name.as_deref(),
             created_at: now,
         })
         .collect();
@@ -575,8 +615,31 @@ pub fn raise_epoch(
     Ok(epoch)
 }
 
+/// What a repair knows of an instance whose boot state it sets.
+#[derive(Debug, Clone, Default)]
+pub struct AdoptedState {
+    /// Vcpus, for the quota.
+    pub vcpus: i32,
+    /// Memory in MiB, for the quota.
+    pub memory_mb: i32,
+    /// What is shown of it while its cell does not answer.
+    pub outline: Outline,
+}
+
+impl From<&Instance> for AdoptedState {
+    fn from(instance: &Instance) -> AdoptedState {
+        let flavor = instance.flavor.as_ref();
+        AdoptedState {
+            vcpus: flavor.map_or(0, |flavor| flavor.vcpus),
+            memory_mb: flavor.map_or(0, |flavor| flavor.memory_mb),
+            outline: Outline::from(instance),
+        }
+    }
+}
+
 /// Sets the epochs of an instance, and lets nobody lease it any more: a repair. Where there is no
-/// boot state, one is made, in a group of its own. One statement, two for a new one.
+/// boot state, one is made of what is `known`, in a group of its own; where there is one, its
+/// outline is written anew if anything is known. One statement, two for a new one.
 ///
 /// # Errors
 /// The database's.
@@ -584,25 +647,35 @@ pub fn adopt(
     conn: &mut ApiConnection,
     (instance_uuid, group): (InstanceUuid, GroupUuid),
     (epoch, decided_epoch): (i64, Option<i64>),
-    (vcpus, memory_mb): (i32, i32),
+    known: Option<&AdoptedState>,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let set = |conn: &mut ApiConnection| {
-        diesel::update(boot_states::table.find(instance_uuid.text()))
-            .set((
-                boot_states::epoch.eq(epoch),
-                boot_states::decided_epoch.eq(decided_epoch),
-                boot_states::owner.eq(None::<String>),
-                boot_states::lease_until.eq(None::<NaiveDateTime>),
-                boot_states::updated_at.eq(now),
-            ))
-            .execute(conn.sql())
+        let values = (
+            boot_states::epoch.eq(epoch),
+            boot_states::decided_epoch.eq(decided_epoch),
+            boot_states::owner.eq(None::<String>),
+            boot_states::lease_until.eq(None::<NaiveDateTime>),
+            boot_states::updated_at.eq(now),
+        );
+        let row = diesel::update(boot_states::table.find(instance_uuid.text()));
+        match known {
+            Some(known) => row.set((values, known.outline.clone())).execute(conn.sql()),
+            None => row.set(values).execute(conn.sql()),
+        }
     };
     if set(conn)? == 0 {
-        let (group_index, group_min) = (0, 1);
-        let lease = (String::new(), now);
-        let new =
-            NewBootState { instance_uuid, group, group_index, group_min, lease, vcpus, memory_mb };
+        let known = known.cloned().unwrap_or_default();
+        let new = NewBootState {
+            instance_uuid,
+            group,
+            group_index: 0,
+            group_min: 1,
+            lease: (String::new(), now),
+            vcpus: known.vcpus,
+            memory_mb: known.memory_mb,
+            outline: known.outline,
+        };
         insert(conn, &[new], now)?;
         set(conn)?;
     }

@@ -111,20 +111,39 @@ pub fn of_instances(
     Ok(instances)
 }
 
-/// The instances of all build requests, of one project or of all, by row id. One statement.
+/// Gives the instance of every build request to `take`, of one project or of all, by row id. One
+/// statement for each five hundred.
 ///
 /// # Errors
 /// The database's, or damaged JSON.
-pub fn all(
+pub fn scan(
     conn: &mut ApiConnection,
     project_id: Option<&str>,
-) -> Result<Vec<Instance>, DatabaseError> {
-    let query = build_requests::table.order(build_requests::id).select(Row::as_select());
-    let rows: Vec<Row> = match project_id {
-        Some(project) => query.filter(build_requests::project_id.eq(project)).load(conn.sql())?,
-        None => query.load(conn.sql())?,
-    };
-    rows.into_iter().map(unwrap).collect()
+    mut take: impl FnMut(Instance),
+) -> Result<(), DatabaseError> {
+    const PART: i64 = 500;
+    let mut after = i32::MIN;
+    loop {
+        let query = build_requests::table
+            .filter(build_requests::id.gt(after))
+            .order(build_requests::id)
+            .limit(PART)
+            .select((build_requests::id, Row::as_select()));
+        let rows: Vec<(i32, Row)> = match project_id {
+            Some(project) => {
+                query.filter(build_requests::project_id.eq(project)).load(conn.sql())?
+            }
+            None => query.load(conn.sql())?,
+        };
+        let is_last = (rows.len() as i64) < PART;
+        for (id, row) in rows {
+            after = id;
+            take(unwrap(row)?);
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 /// How many of these instances have a build request. One statement.
@@ -271,9 +290,9 @@ fn wrap_instance(instance: &Instance) -> String {
                 network_info: Some(instance.network_info.to_string()),
             },
         )),
-        kernel_id: Some(String::new()),
-        ramdisk_id: Some(String::new()),
-        progress: Some(0),
+        kernel_id: instance.kernel_id.clone(),
+        ramdisk_id: instance.ramdisk_id.clone(),
+        progress: instance.progress,
         shutdown_terminate: Some(false),
     };
     serde_json::json!(NovaObject::new("Instance", "2.8", data)).to_string()
@@ -405,6 +424,9 @@ fn instance(
         flavor: data.flavor.map(|flavor| flavor.data),
         instance_type_id: data.instance_type_id,
         image_ref: data.image_ref,
+        kernel_id: data.kernel_id,
+        ramdisk_id: data.ramdisk_id,
+        progress: data.progress,
         key_name: data.key_name,
         key_data: data.key_data,
         reservation_id: data.reservation_id,
@@ -430,5 +452,6 @@ fn instance(
         terminated_at: None,
         deleted: false,
         deleted_at: None,
+        known_at: None,
     })
 }

@@ -3,15 +3,15 @@
 //! Created with the build request; its cell is NULL until a home is decided, see [`decide`].
 //! It stays, queued for delete, when the instance is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use cellzero_database::{DatabaseError, insert_rows};
-use cellzero_types::{CellUuid, InstanceUuid};
+use cellzero_database::{Backend, DatabaseError, insert_rows};
+use cellzero_types::{CellUuid, Instance, InstanceUuid, SortDirection};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::schema::{cell_mappings, instance_mappings};
-use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
+use crate::{ApiConnection, Dialect, IN_LIST_MAX, parse, texts};
 
 /// A row of `instance_mappings`, with the uuid of its cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,17 +213,17 @@ pub fn unbury(
 }
 
 /// Makes the mapping of an instance name this cell, or none: a repair. Where there is no mapping,
-/// one is made. One statement, two for a new one.
+/// one is made, with the time at which the instance was accepted. One statement, two for a new one.
 ///
 /// # Errors
 /// The database's.
 pub fn adopt(
     conn: &mut ApiConnection,
-    uuid: InstanceUuid,
+    instance: &Instance,
     cell_id: Option<i32>,
-    owner: (&str, &str),
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
+    let uuid = instance.uuid;
     let set = |conn: &mut ApiConnection| {
         let row = instance_mappings::table.filter(instance_mappings::instance_uuid.eq(uuid.text()));
         diesel::update(row)
@@ -231,8 +231,170 @@ pub fn adopt(
             .execute(conn.sql())
     };
     if set(conn)? == 0 {
-        insert(conn, &[uuid], owner, now)?;
+        let owner = (instance.project_id.as_str(), instance.user_id.as_str());
+        insert(conn, &[uuid], owner, instance.created_at.unwrap_or(now))?;
         set(conn)?;
     }
     Ok(())
+}
+
+/// A page of the instances that are not queued for delete, by when they were accepted.
+#[derive(Debug, Clone)]
+pub struct MappedQuery {
+    /// Only this project's.
+    pub project_id: Option<String>,
+    /// Only these instances.
+    pub uuids: Option<Vec<InstanceUuid>>,
+    /// Only those in these cells; none for all, and for those without a cell.
+    pub cell_ids: Option<Vec<i32>>,
+    /// The directions of created_at and of the uuid.
+    pub directions: (SortDirection, SortDirection),
+    /// Only what comes after this place.
+    pub after: Option<(NaiveDateTime, String)>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// An instance on such a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// Which.
+    pub uuid: InstanceUuid,
+    /// The row id of its cell; none while it has a build request.
+    pub cell_id: Option<i32>,
+    /// When it was accepted.
+    pub created_at: NaiveDateTime,
+}
+
+/// The next instances in an order that was fixed when they were accepted. One statement, on a range
+/// of an index.
+///
+/// It is for planes of our own, whose mappings all have the time of their instance.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>, DatabaseError> {
+    use SortDirection::{Ascending, Descending};
+    use instance_mappings::{cell_id, created_at, instance_uuid, project_id, queued_for_delete};
+    type Row = (String, Option<i32>, Option<NaiveDateTime>);
+    let mut select = instance_mappings::table
+        .filter(queued_for_delete.eq(false))
+        .select((instance_uuid, cell_id, created_at))
+        .into_boxed::<Dialect>();
+    if let Some(project) = query.project_id.clone() {
+        select = select.filter(project_id.eq(project));
+    }
+    if let Some(uuids) = &query.uuids {
+        select = select.filter(instance_uuid.eq_any(texts(uuids)));
+    }
+    if let Some(cells) = query.cell_ids.clone() {
+        select = select.filter(cell_id.eq_any(cells));
+    }
+    if let Some((time, uuid)) = query.after.clone() {
+        // The first half follows from the second; but a database sees the index by it.
+        select = match query.directions {
+            (Ascending, Ascending) => select
+                .filter(created_at.ge(time))
+                .filter(created_at.gt(time).or(instance_uuid.gt(uuid).nullable())),
+            (Ascending, Descending) => select
+                .filter(created_at.ge(time))
+                .filter(created_at.gt(time).or(instance_uuid.lt(uuid).nullable())),
+            (Descending, Ascending) => select
+                .filter(created_at.le(time))
+                .filter(created_at.lt(time).or(instance_uuid.gt(uuid).nullable())),
+            (Descending, Descending) => select
+                .filter(created_at.le(time))
+                .filter(created_at.lt(time).or(instance_uuid.lt(uuid).nullable())),
+        };
+    }
+    // An index of PostgreSQL is used only where the place of NULL is that of the index.
+    let nulls = match (conn.backend(), query.directions.0) {
+        (Backend::Postgres, Ascending) => " NULLS FIRST",
+        (Backend::Postgres, Descending) => " NULLS LAST",
+        _ => "",
+    };
+    let (first, second) = (query.directions.0.as_str(), query.directions.1.as_str());
+    let order = format!(
+        "instance_mappings.created_at {first}{nulls}, instance_mappings.instance_uuid {second}"
+    );
+    let rows: Vec<Row> = select
+        .order(diesel::dsl::sql::<diesel::sql_types::Text>(&order))
+        .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))
+        .load(conn.sql())?;
+    rows.into_iter()
+        .map(|(uuid, cell, accepted_at)| {
+            let accepted_at = accepted_at.unwrap_or_default();
+            Ok(Mapped { uuid: parse(&uuid)?, cell_id: cell, created_at: accepted_at })
+        })
+        .collect()
+}
+
+/// The row ids of the cells that hold instances of a project, deleted ones too. One statement, one
+/// look into an index for each cell.
+///
+/// # Errors
+/// The database's.
+pub fn cells_of_project(
+    conn: &mut ApiConnection,
+    project: &str,
+) -> Result<HashSet<i32>, DatabaseError> {
+    let held = instance_mappings::table
+        .filter(instance_mappings::cell_id.eq(cell_mappings::id.nullable()))
+        .filter(instance_mappings::project_id.eq(project));
+    let cells: Vec<i32> = cell_mappings::table
+        .filter(diesel::dsl::exists(held))
+        .select(cell_mappings::id)
+        .load(conn.sql())?;
+    Ok(cells.into_iter().collect())
+}
+
+/// How many instances that are not queued for delete each cell holds of each project, by the cell's
+/// row id; none for those without a cell. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_by_cell(
+    conn: &mut ApiConnection,
+    project: Option<&str>,
+) -> Result<Vec<(String, Option<i32>, i64)>, DatabaseError> {
+    let live = instance_mappings::queued_for_delete
+        .eq(false)
+        .or(instance_mappings::queued_for_delete.is_null());
+    let mut select = instance_mappings::table
+        .filter(live)
+        .group_by((instance_mappings::project_id, instance_mappings::cell_id))
+        .select((
+            instance_mappings::project_id,
+            instance_mappings::cell_id,
+            diesel::dsl::count_star(),
+        ))
+        .into_boxed::<Dialect>();
+    if let Some(project) = project {
+        select = select.filter(instance_mappings::project_id.eq(project.to_owned()));
+    }
+    Ok(select.load(conn.sql())?)
+}
+
+/// How many instances that are not queued for delete a cell holds, of one project or of all. One
+/// statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_in_cell(
+    conn: &mut ApiConnection,
+    cell_id: i32,
+    project: Option<&str>,
+) -> Result<i64, DatabaseError> {
+    let live = instance_mappings::queued_for_delete
+        .eq(false)
+        .or(instance_mappings::queued_for_delete.is_null());
+    let mut select = instance_mappings::table
+        .filter(instance_mappings::cell_id.eq(cell_id))
+        .filter(live)
+        .count()
+        .into_boxed::<Dialect>();
+    if let Some(project) = project {
+        select = select.filter(instance_mappings::project_id.eq(project.to_owned()));
+    }
+    Ok(select.get_result(conn.sql())?)
 }

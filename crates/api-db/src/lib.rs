@@ -23,6 +23,7 @@ pub mod instance_group;
 pub mod instance_mapping;
 pub mod key_pair;
 pub mod outbox;
+pub mod outline;
 pub mod quota;
 pub mod request_spec;
 pub mod retry;
@@ -56,6 +57,9 @@ impl SchemaKind for Api {
         }
     }
 }
+
+/// The SQL dialect that all three backends share.
+pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connection>::Backend;
 
 /// A connection to the API database.
 pub type ApiConnection = cellzero_database::Connection<Api>;

@@ -230,6 +230,11 @@ diesel::table! {
         request_version -> BigInt,
         vcpus -> Integer,
         memory_mb -> Integer,
+        display_name -> Nullable<Text>,
+        image_ref -> Nullable<Text>,
+        instance_type_id -> Nullable<Integer>,
+        availability_zone -> Nullable<Text>,
+        key_name -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Nullable<Timestamp>,
     }

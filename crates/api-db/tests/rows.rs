@@ -94,6 +94,7 @@ fn accept(conn: &mut ApiConnection, numbers: &[u128]) -> Result<GroupUuid, Datab
             lease: ("first".into(), now + TimeDelta::seconds(60)),
             vcpus: 2,
             memory_mb: 512,
+            outline: Default::default(),
         })
         .collect();
     boot_state::insert(conn, &states, now)?;

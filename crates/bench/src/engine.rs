@@ -19,8 +19,8 @@ const BOOT_DEPTH: u32 = 5;
 const SHOW_DEPTH: u32 = 2;
 /// Delete: the decision, cell0, the intent that is forgotten.
 const DELETE_DEPTH: u32 = 3;
-/// List: build requests and cells, all cells at once, the mappings, the cells of the page at once.
-const LIST_DEPTH: u32 = 4;
+/// List: the mappings, the cells of the page at once.
+const LIST_DEPTH: u32 = 2;
 
 /// The operations that the targets are about, by name.
 pub(crate) const BOOT: &str = "boot to cell0";

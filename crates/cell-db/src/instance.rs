@@ -25,8 +25,8 @@ pub(crate) struct NewRow<'a> {
     user_id: &'a str,
     project_id: &'a str,
     image_ref: Option<&'a str>,
-    kernel_id: &'a str,
-    ramdisk_id: &'a str,
+    kernel_id: Option<&'a str>,
+    ramdisk_id: Option<&'a str>,
     launch_index: Option<i32>,
     key_name: Option<&'a str>,
     key_data: Option<&'a str>,
@@ -50,7 +50,7 @@ pub(crate) struct NewRow<'a> {
     access_ip_v6: Option<&'a str>,
     config_drive: Option<&'a str>,
     task_state: Option<&'a str>,
-    progress: i32,
+    progress: Option<i32>,
     auto_disk_config: bool,
     shutdown_terminate: bool,
     disable_terminate: bool,
@@ -75,8 +75,8 @@ impl<'a> NewRow<'a> {
             user_id: &instance.user_id,
             project_id: &instance.project_id,
             image_ref: instance.image_ref.as_deref(),
-            kernel_id: "",
-            ramdisk_id: "",
+            kernel_id: instance.kernel_id.as_deref(),
+            ramdisk_id: instance.ramdisk_id.as_deref(),
             launch_index: instance.launch_index,
             key_name: instance.key_name.as_deref(),
             key_data: instance.key_data.as_deref(),
@@ -100,7 +100,7 @@ impl<'a> NewRow<'a> {
             access_ip_v6: instance.access_ip_v6.as_deref(),
             config_drive: instance.config_drive.as_deref(),
             task_state: instance.task_state.as_ref().map(TaskState::as_str),
-            progress: 0,
+            progress: instance.progress,
             auto_disk_config: instance.auto_disk_config,
             shutdown_terminate: false,
             disable_terminate: false,
@@ -203,6 +203,9 @@ struct Row {
     availability_zone: Option<String>,
     instance_type_id: Option<i32>,
     image_ref: Option<String>,
+    kernel_id: Option<String>,
+    ramdisk_id: Option<String>,
+    progress: Option<i32>,
     key_name: Option<String>,
     key_data: Option<String>,
     reservation_id: Option<String>,
@@ -320,6 +323,9 @@ fn whole(
         flavor,
         instance_type_id: row.instance_type_id,
         image_ref: row.image_ref,
+        kernel_id: row.kernel_id,
+        ramdisk_id: row.ramdisk_id,
+        progress: row.progress,
         key_name: row.key_name,
         key_data: row.key_data,
         reservation_id: row.reservation_id,
@@ -345,6 +351,7 @@ fn whole(
         terminated_at: row.terminated_at,
         deleted: row.deleted.unwrap_or(0) != 0,
         deleted_at: row.deleted_at,
+        known_at: None,
     })
 }
 
@@ -428,6 +435,34 @@ pub fn change_task(
 /// The database's.
 pub fn count(conn: &mut CellConnection) -> Result<i64, DatabaseError> {
     Ok(instances::table.filter(instances::deleted.eq(0)).count().get_result(conn.sql())?)
+}
+
+/// How many live instances stand in this cell by project and vm_state, of one project or of all,
+/// and of these uuids alone where some are named. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_by_state(
+    conn: &mut CellConnection,
+    project: Option<&str>,
+    uuids: Option<&[InstanceUuid]>,
+) -> Result<Vec<(String, Option<VmState>, i64)>, DatabaseError> {
+    let mut select = instances::table
+        .filter(instances::deleted.eq(0))
+        .group_by((instances::project_id, instances::vm_state))
+        .select((instances::project_id, instances::vm_state, diesel::dsl::count_star()))
+        .into_boxed::<crate::Dialect>();
+    if let Some(project) = project {
+        select = select.filter(instances::project_id.eq(project.to_owned()));
+    }
+    if let Some(uuids) = uuids {
+        select = select.filter(instances::uuid.eq_any(texts(uuids)));
+    }
+    let rows: Vec<(Option<String>, Option<String>, i64)> = select.load(conn.sql())?;
+    let counts = rows.into_iter().map(|(project, state, count)| {
+        (project.unwrap_or_default(), state.map(VmState::from), count)
+    });
+    Ok(counts.collect())
 }
 
 /// Writes the state of a buried instance: ERROR, no task, no host. One statement.

@@ -9,6 +9,7 @@ use cellzero_database::{Durability, Options};
 use cellzero_orchestrator::{
     Dispatch, InProcessDispatch, OrchestratorOptions, SystemUuids, UuidSource,
 };
+use cellzero_router::BreakerOptions;
 use cellzero_scheduler::{FilterSchedulerOptions, Scheduler};
 
 /// How a [`ControlPlane`](crate::ControlPlane) is opened: where its API database is, and what the
@@ -25,6 +26,7 @@ pub struct Config {
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) uuids: Arc<dyn UuidSource>,
     pub(crate) worker: bool,
+    pub(crate) breaker: Option<BreakerOptions>,
     pub(crate) admin_timeout: Duration,
 }
 
@@ -63,6 +65,7 @@ impl Config {
             dispatch: Arc::new(InProcessDispatch),
             uuids: Arc::new(SystemUuids),
             worker: true,
+            breaker: Some(BreakerOptions::default()),
             admin_timeout: Duration::from_secs(60),
         }
     }
@@ -118,6 +121,13 @@ impl Config {
     /// How durable a SQLite commit is; full by default.
     pub fn durability(mut self, durability: Durability) -> Config {
         self.options.durability = durability;
+        self
+    }
+
+    /// How a cell that does not answer is treated; none, and every question to it waits for its
+    /// deadline.
+    pub fn breaker(mut self, options: Option<BreakerOptions>) -> Config {
+        self.breaker = options;
         self
     }
 

@@ -62,7 +62,10 @@ pub use cellzero_orchestrator::{
     ReleaseOperation, Repair, ReportError, RetryError, SettleError, Settled, SystemUuids,
     UuidSource,
 };
-pub use cellzero_router::{CellError, Page, ReadError};
+pub use cellzero_router::{
+    BreakerOptions, CellAnswered, CellError, CellReport, InstanceCount, InstanceCounts, Page,
+    ReadError, SkipReason,
+};
 pub use cellzero_scheduler::{
     FilterSchedulerOptions, Scheduler, SchedulerError, SelectRequest, Selection,
 };

@@ -126,7 +126,13 @@ fn cells(
     base_dir: Option<PathBuf>,
 ) -> Result<Cells, OpenError> {
     let base_url = config.base_url.as_deref().map(DatabaseUrl::parse).transpose()?;
-    let options = CellsOptions { database: config.options.clone(), plane, base_url, base_dir };
+    let options = CellsOptions {
+        database: config.options.clone(),
+        plane,
+        base_url,
+        base_dir,
+        breaker: config.breaker,
+    };
     Ok(Cells::new(api.clone(), options))
 }
 

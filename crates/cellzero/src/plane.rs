@@ -10,11 +10,13 @@ use cellzero_orchestrator::{
     Accepted, ActionError, BootError, DeleteError, FsckError, FsckOptions, FsckReport,
     Orchestrator, Repair, RetryError, SettleError, Settled, fsck,
 };
-use cellzero_router::{Page, ReadError, Router};
+use cellzero_router::{InstanceCounts, Page, ReadError, Router};
 use cellzero_types::{
     BootRequest, CellUuid, Instance, InstanceAction, InstanceUuid, ListQuery, PlaneUuid,
     RequestContext, Verdict,
 };
+
+use futures_util::Stream;
 
 use crate::worker::Workers;
 use crate::{CloseError, ReadOnlyPlane, WaitError, Write};
@@ -226,17 +228,42 @@ impl ControlPlane {
     }
 
     /// A page of the instances that `ctx` may see, over build requests, cell0 and all cells, in one
-    /// total order. A cell that does not answer is named in the page.
+    /// total order. It returns by the deadline of `ctx`; an instance whose cell does not answer
+    /// stands at its place with what the API database knows of it, and the page names the cell.
     ///
-    /// Four questions wait for one another: to the API database (3 statements), to all cells at once
-    /// (1 each), to the API database (1, and 1 for each five hundred instances), and to the
-    /// cells of the page at once (7 for each five hundred of their instances).
+    /// In the default order two questions wait for one another: to the API database (2 statements,
+    /// one more where build requests are on the page), and to the cells that hold instances of the
+    /// page, all at once (7 for each five hundred of their instances). What other orders and filters
+    /// cost stands in `docs/list.md`.
     ///
     /// # Errors
-    /// [`ReadError`]: a marker that does not exist, an instance that was retried and moves at every
-    /// look, or the API database.
+    /// [`ReadError`]: a query that cannot be asked, a marker that does not exist, an instance that
+    /// moves at every look, or the API database.
     pub async fn list(&self, ctx: &RequestContext, query: &ListQuery) -> Result<Page, ReadError> {
         self.0.router.list(ctx, query).await
+    }
+
+    /// All instances of a query, in order, in the memory of one page of 500. The query's limit does
+    /// not count, and each page has the whole time of `ctx`.
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list); the stream ends there.
+    pub fn list_stream(
+        &self,
+        ctx: &RequestContext,
+        query: &ListQuery,
+    ) -> impl Stream<Item = Result<Instance, ReadError>> + Send + use<> {
+        self.0.router.list_stream(ctx, query)
+    }
+
+    /// How many instances there are by project, cell and state, without reading them: of the project
+    /// of `ctx`, and for an admin of every one. For each project and cell they sum to what the
+    /// instance mappings say. Three statements in the API database, one in each cell.
+    ///
+    /// # Errors
+    /// The API database's. What a silent cell holds is counted without a state.
+    pub async fn count(&self, ctx: &RequestContext) -> Result<InstanceCounts, ReadError> {
+        self.0.router.count(ctx).await
     }
 
     /// Deletes an instance, wherever it lives. Where its cell does not answer, the delete is

@@ -206,6 +206,11 @@ impl History {
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counts)) {
         count(&mut self.lock().counts);
     }
+
+    /// How many lists were begun.
+    pub(crate) fn lists(&self) -> u64 {
+        self.lock().counts.lists
+    }
 }
 
 impl Inner {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use cellzero::{ControlPlane, InstanceUuid, ListQuery, RequestContext};
+use cellzero::{ControlPlane, InstanceUuid, ListQuery, RequestContext, SortDirection, SortKey};
 
 use crate::history::{History, Moment, Wrong};
 use crate::order::user;
@@ -16,10 +16,10 @@ pub(crate) async fn list(plane: &ControlPlane, history: &History, project: &str)
     history.count(|counts| counts.lists += 1);
     match read(plane, history, project, began).await {
         None => history.count(|counts| counts.unknown += 1),
-        Some(Listed { partial: true, .. }) => history.count(|counts| counts.partial_lists += 1),
+        // One whose cell does not answer is listed too.
         Some(listed) => {
             for uuid in history.expected(project, began) {
-                if !listed.uuids.contains(&uuid) {
+                if !listed.contains(&uuid) {
                     history.not_found(uuid, "list");
                 }
             }
@@ -27,35 +27,36 @@ pub(crate) async fn list(plane: &ControlPlane, history: &History, project: &str)
     }
 }
 
-struct Listed {
-    uuids: HashSet<InstanceUuid>,
-    /// Whether a cell did not answer: what is missing then is unknown.
-    partial: bool,
-}
-
-/// All pages; none where one failed, or where its marker was deleted meanwhile.
+/// All pages; none where one failed. Every other list is one that asks all cells.
 async fn read(
     plane: &ControlPlane,
     history: &History,
     project: &str,
     began: Moment,
-) -> Option<Listed> {
-    let mut listed = Listed { uuids: HashSet::new(), partial: false };
+) -> Option<HashSet<InstanceUuid>> {
+    let mut listed = HashSet::new();
+    let mut partial = false;
     let mut query = ListQuery::default().limit(PAGE);
+    if history.lists().is_multiple_of(2) {
+        query = query.sort_by([(SortKey::DisplayName, SortDirection::Ascending)]);
+    }
     loop {
         let ctx: RequestContext = user(project);
         let page = plane.list(&ctx, &query).await.ok()?;
-        listed.partial |= !page.down_cells.is_empty();
+        partial |= !page.is_complete();
         for instance in &page.instances {
             let uuid = instance.uuid;
-            if !listed.uuids.insert(uuid) {
+            if !listed.insert(uuid) {
                 history.wrong(Wrong::Doubled, format!("{uuid} stands twice in a list"));
             }
             history.found(uuid, project, began, instance.home.is_cell0());
         }
         match page.next {
-            Some(marker) => query = query.after(marker),
-            None => return Some(listed),
+            Some(next) => query = query.after(next),
+            None => {
+                history.count(|counts| counts.partial_lists += u64::from(partial));
+                return Some(listed);
+            }
         }
     }
 }

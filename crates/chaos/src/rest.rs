@@ -125,8 +125,8 @@ async fn list_all(plane: &ControlPlane, history: &History) -> anyhow::Result<()>
     let mut seen: HashSet<InstanceUuid> = HashSet::new();
     loop {
         let page = plane.list(&RequestContext::admin(), &query).await?;
-        if !page.down_cells.is_empty() {
-            bail!("a cell does not answer at rest: {:?}", page.down_cells);
+        if !page.is_complete() {
+            bail!("a cell does not answer at rest: {:?}", page.cells);
         }
         for instance in &page.instances {
             if !seen.insert(instance.uuid) {
@@ -136,7 +136,7 @@ async fn list_all(plane: &ControlPlane, history: &History) -> anyhow::Result<()>
             history.found(instance.uuid, &instance.project_id, began, false);
         }
         match page.next {
-            Some(marker) => query = query.after(marker),
+            Some(next) => query = query.after(next),
             None => break,
         }
     }

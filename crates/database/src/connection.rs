@@ -275,6 +275,14 @@ impl<K> Connection<K> {
         self.backend != Backend::Sqlite && (idle > idle_probe_after || self.clock.is_stale())
     }
 
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// Why it gave none.
+    pub fn ping(&mut self) -> Result<(), DatabaseError> {
+        self.probe(self.deadline)
+    }
+
     /// Asks the server for its time, which shows that the connection lives.
     pub(crate) fn probe(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
         self.deadline = deadline;

@@ -56,6 +56,8 @@ pub enum ErrorKind {
     Migration,
     /// The [`Database`](crate::Database) was closed.
     Closed,
+    /// It did not answer lately, and was not asked again.
+    NotAsked,
     /// A stored value cannot be read: JSON that is none, a uuid that is none.
     Damaged,
 }
@@ -84,6 +86,7 @@ impl ErrorKind {
             ErrorKind::WrongIdentity => "the database is not the expected one",
             ErrorKind::Migration => "a migration of the database failed",
             ErrorKind::Closed => "the database was closed",
+            ErrorKind::NotAsked => "the database has not answered lately and was not asked",
             ErrorKind::Damaged => "a stored value cannot be read",
         }
     }
@@ -137,6 +140,11 @@ impl Drop for PlaceGuard {
 }
 
 impl DatabaseError {
+    /// A question that was not asked, of kind [`ErrorKind::NotAsked`], with why.
+    pub fn not_asked(reason: impl Into<String>) -> DatabaseError {
+        DatabaseError::new(ErrorKind::NotAsked, reason)
+    }
+
     /// A stored value that cannot be read, of kind [`ErrorKind::Damaged`]. `what` names the row and
     /// what is wrong with it.
     pub fn damaged(what: impl Into<String>) -> DatabaseError {

@@ -210,7 +210,7 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
         .collect();
     let specs: Vec<RequestSpec> =
         uuids.iter().map(|uuid| spec(attempt, *uuid, count, &flavor)).collect();
-    let states = boot_states(attempt, uuids, &flavor, now);
+    let states = boot_states(attempt, &instances, &flavor, now);
 
     request_spec::insert(conn, &specs, now)?;
     build_request::insert(conn, &instances, now)?;
@@ -361,21 +361,22 @@ fn reservation_id(group: GroupUuid) -> String {
 
 fn boot_states(
     attempt: &Try<'_>,
-    uuids: &[InstanceUuid],
+    instances: &[Instance],
     flavor: &Flavor,
     now: NaiveDateTime,
 ) -> Vec<NewBootState> {
-    let group_min = attempt.request.min_count.min(uuids.len() as u32);
-    let state = |(index, uuid): (u32, &InstanceUuid)| NewBootState {
-        instance_uuid: *uuid,
+    let group_min = attempt.request.min_count.min(instances.len() as u32);
+    let state = |(index, instance): (u32, &Instance)| NewBootState {
+        instance_uuid: instance.uuid,
         group: attempt.group,
         group_index: index,
         group_min,
         lease: (attempt.owner.to_owned(), now + attempt.lease),
         vcpus: flavor.vcpus,
         memory_mb: flavor.memory_mb,
+        outline: instance.into(),
     };
-    (0..).zip(uuids).map(state).collect()
+    (0..).zip(instances).map(state).collect()
 }
 
 fn instance(
@@ -405,6 +406,9 @@ fn instance(
         instance_type_id: Some(flavor.id),
         flavor: Some(flavor.clone()),
         image_ref: Some(request.image.map(|image| image.to_string()).unwrap_or_default()),
+        kernel_id: Some(String::new()),
+        ramdisk_id: Some(String::new()),
+        progress: Some(0),
         key_name: request.key_name.clone(),
         launch_index: i32::try_from(index).ok(),
         user_data: request.user_data.clone(),

@@ -13,6 +13,7 @@ use cellzero_database::{
 use cellzero_types::{CellUuid, PlaneUuid};
 use tokio::sync::OnceCell;
 
+use crate::breaker::{Breaker, BreakerOptions};
 use crate::scatter::DownCells;
 
 /// Why a cell cannot be used.
@@ -70,6 +71,8 @@ pub struct CellsOptions {
     pub base_url: Option<DatabaseUrl>,
     /// Where relative SQLite paths in cell URLs begin.
     pub base_dir: Option<PathBuf>,
+    /// How a silent cell is treated; none, and every question waits for its deadline.
+    pub breaker: Option<BreakerOptions>,
 }
 
 /// One cell: its mapping, and its database, which is checked at its first use to be this cell of
@@ -80,6 +83,7 @@ pub struct CellHandle {
     database: CellDatabase,
     plane: Option<PlaneUuid>,
     checked: OnceCell<()>,
+    breaker: Option<Arc<Breaker>>,
 }
 
 impl CellHandle {
@@ -118,11 +122,50 @@ impl CellHandle {
         }
     }
 
-    /// Runs one operation on the cell's database.
+    /// Asks the cell, unless it is silent: then this fails at once, with
+    /// [`ErrorKind::NotAsked`](cellzero_database::ErrorKind::NotAsked).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and that.
+    pub async fn ask<T, E>(
+        &self,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut CellConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + DatabaseErrorSource + Send + 'static,
+    {
+        match self.breaker.as_ref().and_then(|breaker| breaker.refusal()) {
+            Some(refusal) => Err(refusal.into()),
+            None => self.run(name, deadline, work).await,
+        }
+    }
+
+    /// Runs one operation on the cell's database, also where the cell has been silent.
     ///
     /// # Errors
     /// The operation's own; before the first operation also what the check of the database says.
     pub async fn run<T, E>(
+        &self,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut CellConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + DatabaseErrorSource + Send + 'static,
+    {
+        let result = self.run_checked(name, deadline, work).await;
+        if let Some(breaker) = &self.breaker {
+            let error = result.as_ref().err().and_then(DatabaseErrorSource::database_error);
+            breaker.note(error, &self.database);
+        }
+        result
+    }
+
+    async fn run_checked<T, E>(
         &self,
         name: &'static str,
         deadline: Deadline,
@@ -273,6 +316,7 @@ impl Cells {
             database: CellDatabase::new(url, self.options.database.clone()),
             plane: self.options.plane,
             checked: OnceCell::new(),
+            breaker: self.options.breaker.map(|options| Breaker::new(mapping.uuid, options)),
         }))
     }
 

@@ -5,13 +5,17 @@
 //! build requests first, then all cells at once, and merges in one total order. What cannot be
 //! known now is `Unavailable`, never "not found".
 
+mod breaker;
 mod cells;
+mod count;
 mod list;
 mod scatter;
 mod show;
 
+pub use breaker::BreakerOptions;
 pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
-pub use list::Page;
+pub use count::{InstanceCount, InstanceCounts};
+pub use list::{CellAnswered, CellReport, Page, SkipReason};
 pub use scatter::{CellAnswer, DownCells, Gathered, scatter_gather};
 
 use cellzero_api_db::ApiDatabase;

@@ -61,7 +61,7 @@ where
         async move {
             let uuid = handle.uuid();
             let asked = Arc::clone(&handle);
-            match asked.run(name, deadline, move |conn| work(conn, &handle)).await {
+            match asked.ask(name, deadline, move |conn| work(conn, &handle)).await {
                 Ok(value) => (uuid, CellAnswer::Up(value)),
                 Err(source) => {
                     metrics::counter!("cellzero_down_cell_answers_total", "cell" => uuid.text())

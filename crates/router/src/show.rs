@@ -163,7 +163,7 @@ impl Router {
         let handle: std::sync::Arc<CellHandle> =
             self.cells.get(cell, deadline).await.map_err(unavailable)?;
         handle
-            .run(name, deadline, read)
+            .ask(name, deadline, read)
             .await
             .map_err(|source| unavailable(CellError::Database { cell, source }))
     }

@@ -37,6 +37,7 @@ async fn api(engine: Engine, cells: &[(CellUuid, String)]) -> Option<(Cells, Tes
         api.run("map", deadline(), insert).await.unwrap();
     }
     let options = CellsOptions {
+        breaker: None,
         database: Options::default(),
         plane: Some(PLANE),
         base_url: None,

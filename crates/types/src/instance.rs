@@ -70,6 +70,12 @@ pub struct Instance {
     pub instance_type_id: Option<i32>,
     /// Its image; empty when it boots from a volume.
     pub image_ref: Option<String>,
+    /// Its kernel image, where it has its own.
+    pub kernel_id: Option<String>,
+    /// Its ramdisk image, where it has its own.
+    pub ramdisk_id: Option<String>,
+    /// How far its task is, in percent.
+    pub progress: Option<i32>,
     /// Its key pair's name.
     pub key_name: Option<String>,
     /// Its key pair's public key.
@@ -120,6 +126,9 @@ pub struct Instance {
     pub deleted: bool,
     /// When its row was deleted.
     pub deleted_at: Option<NaiveDateTime>,
+    /// When what is said here was written into the API database, where its cell does not answer and
+    /// this is all that is known; none where it was read from its home.
+    pub known_at: Option<NaiveDateTime>,
 }
 
 impl Instance {
@@ -148,6 +157,9 @@ impl Instance {
             instance_type_id: None,
             flavor: None,
             image_ref: None,
+            kernel_id: None,
+            ramdisk_id: None,
+            progress: None,
             key_name: None,
             key_data: None,
             reservation_id: None,
@@ -173,22 +185,18 @@ impl Instance {
             terminated_at: None,
             deleted: false,
             deleted_at: None,
+            known_at: None,
         }
     }
 
-    /// The status that a client sees.
+    /// The status that a client sees; `UNKNOWN` where its cell does not answer.
     pub fn status(&self) -> &'static str {
         status(self.vm_state.as_ref(), self.task_state.as_ref())
     }
 
     /// The fixed addresses, in the order of the ports.
     pub fn fixed_ips(&self) -> Vec<&str> {
-        let ports = self.network_info.as_array().into_iter().flatten();
-        ports
-            .flat_map(|port| port["network"]["subnets"].as_array().into_iter().flatten())
-            .flat_map(|subnet| subnet["ips"].as_array().into_iter().flatten())
-            .filter_map(|ip| ip["address"].as_str())
-            .collect()
+        crate::list_filters::fixed_ips(&self.network_info).collect()
     }
 }
 

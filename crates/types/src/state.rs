@@ -20,6 +20,9 @@ macro_rules! vm_states {
         }
 
         impl VmState {
+            /// Every state that this version knows.
+            pub const ALL: &[VmState] = &[$(VmState::$variant),*];
+
             /// The text in the database.
             pub fn as_str(&self) -> &str {
                 match self { $(VmState::$variant => $text,)* VmState::Other(text) => text }
@@ -89,6 +92,17 @@ impl TaskState {
     /// It reboots by request, hard.
     pub const REBOOTING_HARD: TaskState = TaskState(Cow::Borrowed("rebooting_hard"));
 
+    /// One of each that [`status`] tells apart.
+    pub const TELLING: &[TaskState] = &[
+        TaskState(Cow::Borrowed("resize_prep")),
+        TaskState(Cow::Borrowed("resize_reverting")),
+        TaskState(Cow::Borrowed("updating_password")),
+        TaskState(Cow::Borrowed("migrating")),
+        TaskState::REBOOTING,
+        TaskState::REBOOTING_HARD,
+        TaskState(Cow::Borrowed("rebuilding")),
+    ];
+
     /// A task state by its text.
     pub fn new(text: impl Into<String>) -> TaskState {
         TaskState(Cow::Owned(text.into()))
@@ -117,6 +131,30 @@ impl PowerState {
     /// The machine runs.
     pub const RUNNING: PowerState = PowerState(1);
 }
+
+/// Every status that a client may see of an instance, and so every one to filter by.
+pub const STATUSES: [&str; 20] = [
+    "ACTIVE",
+    "BUILD",
+    "DELETED",
+    "ERROR",
+    "HARD_REBOOT",
+    "MIGRATING",
+    "PASSWORD",
+    "PAUSED",
+    "REBOOT",
+    "REBUILD",
+    "RESCUE",
+    "RESIZE",
+    "REVERT_RESIZE",
+    "SHELVED",
+    "SHELVED_OFFLOADED",
+    "SHUTOFF",
+    "SOFT_DELETED",
+    "SUSPENDED",
+    "UNKNOWN",
+    "VERIFY_RESIZE",
+];
 
 /// The status that a client sees, from vm_state and task_state, as Nova derives it.
 ///

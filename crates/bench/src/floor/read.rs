@@ -12,7 +12,8 @@ use super::write::Pair;
 /// What the plane reads of an instance, with flavor and network info.
 const INSTANCE_COLUMNS: &str = "i.id, i.uuid, i.project_id, i.user_id, i.display_name, \
     i.display_description, i.hostname, i.vm_state, i.task_state, i.power_state, i.host, i.node, \
-    i.availability_zone, i.instance_type_id, i.image_ref, i.key_name, i.key_data, \
+    i.availability_zone, i.instance_type_id, i.image_ref, i.kernel_id, i.ramdisk_id, i.progress, \
+    i.key_name, i.key_data, \
     i.reservation_id, i.launch_index, i.user_data, i.config_drive, i.auto_disk_config, \
     i.root_device_name, i.locked, i.hidden, i.created_at, i.updated_at, i.launched_at, \
     i.terminated_at, i.deleted, i.deleted_at, i.access_ip_v4, i.access_ip_v6, x.flavor, \

@@ -168,13 +168,29 @@ async fn a_retry_takes_one_commit(
 
 #[rstest]
 #[tokio::test]
-async fn a_list_asks_each_cell_once_for_its_rows_and_once_for_what_belongs_to_them(
+async fn a_list_in_the_default_order_asks_the_mappings_and_each_cell_once(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(test) = warm_plane(engine).await else { return };
     let (list, page) = cost(&test.plane, test.plane.list(&user(), &ListQuery::default())).await;
+    let page = page.unwrap();
+    assert_eq!(page.instances.len(), 2);
+    let rows: Vec<usize> = page.cells.iter().map(|report| report.rows_read).collect();
+    assert_eq!(rows, [1, 1], "no row is read that is not on the page");
+    // The cells and the page; then the instances whole.
+    assert_eq!(list, Cost { api: 2, cell0: 7, cells: 7, commits: 0, asked: 3 });
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_list_asks_each_cell_once_for_its_rows_and_once_for_what_belongs_to_them(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = warm_plane(engine).await else { return };
+    let query = ListQuery::default().sort_by([(SortKey::Host, SortDirection::Ascending)]);
+    let (list, page) = cost(&test.plane, test.plane.list(&user(), &query)).await;
     assert_eq!(page.unwrap().instances.len(), 2);
-    // Build requests, cells, mappings and twice the counter of retries; then the rows of each cell,
-    // and the instances whole.
-    assert_eq!(list, Cost { api: 5, cell0: 8, cells: 8, commits: 0, asked: 3 });
+    // Build requests, cells, those of the project, mappings and twice the counter of retries; then
+    // the rows of each cell, and the instances whole.
+    assert_eq!(list, Cost { api: 6, cell0: 8, cells: 8, commits: 0, asked: 3 });
 }

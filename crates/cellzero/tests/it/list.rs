@@ -27,11 +27,11 @@ async fn walk(plane: &ControlPlane, query: ListQuery) -> Vec<Instance> {
     let mut query = query;
     for _ in 0..100 {
         let page = plane.list(&ctx, &query).await.unwrap();
-        assert!(page.down_cells.is_empty());
+        assert!(page.is_complete());
         assert!(page.instances.len() <= query.limit as usize);
         all.extend(page.instances);
         match page.next {
-            Some(marker) => query = query.after(marker),
+            Some(cursor) => query = query.after(cursor),
             None => return all,
         }
     }
@@ -46,7 +46,7 @@ async fn every_page_size_and_order_lists_each_instance_once(
     let Some((test, all)) = populated(engine).await else { return };
     let mut expected = all.clone();
     expected.sort();
-    for (key, _) in SortKey::ALL {
+    for (key, _) in SortKey::ALL.iter().copied() {
         for direction in [SortDirection::Ascending, SortDirection::Descending] {
             let query = ListQuery::default().sort_by([(key, direction)]);
             let whole = walk(&test.plane, query.clone()).await;
@@ -79,20 +79,17 @@ async fn filters_reach_every_home(
         names
     };
     let default = ListFilters::default;
-    let error = ListFilters { vm_states: vec![VmState::Error], ..default() };
-    assert_eq!(names(error).await.len(), 5);
-    let part = ListFilters { name_contains: Some("ig-".into()), ..default() };
-    assert_eq!(names(part).await, ["Big-1", "Big-2", "Big-3", "Big-4", "Big-5"]);
-    let lower = ListFilters { name_contains: Some("big".into()), ..default() };
+    assert_eq!(names(default().vm_states(&[VmState::Error])).await.len(), 5);
+    assert_eq!(
+        names(default().name("ig-").unwrap()).await,
+        ["Big-1", "Big-2", "Big-3", "Big-4", "Big-5"]
+    );
+    let lower = default().name("big").unwrap();
     assert!(names(lower).await.is_empty(), "text means the same on every backend");
-    let tagged = ListFilters { tags: vec!["db".into()], ..default() };
-    assert_eq!(names(tagged).await, ["db-1", "db-2", "db-3"]);
-    let metadata = vec![("name".into(), "web".into())];
-    assert_eq!(names(ListFilters { metadata, ..default() }).await.len(), 6);
-    let building = ListFilters { vm_states: vec![VmState::Building], ..default() };
-    assert_eq!(names(building).await, ["new-1", "new-2", "new-3"]);
-    let host = ListFilters { host: Some("cell1-host1".into()), ..default() };
-    assert!(!names(host).await.is_empty());
+    assert_eq!(names(default().tag("db")).await, ["db-1", "db-2", "db-3"]);
+    assert_eq!(names(default().metadata("name", "web")).await.len(), 6);
+    assert_eq!(names(default().vm_states(&[VmState::Building])).await, ["new-1", "new-2", "new-3"]);
+    assert!(!names(default().host("cell1-host1")).await.is_empty());
 }
 
 #[rstest]
@@ -158,4 +155,66 @@ async fn a_left_over_row_at_the_same_place_hides_no_instance_at_the_end_of_a_pag
         let listed = walk(&test.plane, ListQuery::default().limit(limit)).await;
         assert_eq!(listed.len(), all.len(), "pages of {limit}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn instances_are_counted_by_cell_and_state_as_they_are_listed(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, all)) = populated(engine).await else { return };
+    // One that is on its way through cell0 is no second instance.
+    let stray = all[0];
+    test.api
+        .execute(&format!(
+            "INSERT INTO boot_intents (instance_uuid, epoch, cell_uuid, created_at) \
+             VALUES ('{stray}', 77, '{}', '2026-01-01 00:00:00')",
+            CellUuid::CELL0
+        ))
+        .unwrap();
+    test.cell0
+        .execute(&format!(
+            "INSERT INTO instances (uuid, project_id, vm_state, deleted) \
+             VALUES ('{stray}', 'project-a', 'error', 0)"
+        ))
+        .unwrap();
+    let counts = test.plane.count(&user()).await.unwrap();
+    assert!(counts.down_cells.is_empty());
+    assert_eq!(counts.total(), all.len() as u64);
+    let mut listed: std::collections::BTreeMap<String, u64> = Default::default();
+    for instance in walk(&test.plane, ListQuery::default()).await {
+        *listed.entry(format!("{:?} {:?}", instance.home, instance.vm_state)).or_default() += 1;
+    }
+    let counted = counts.counts.iter().map(|count| {
+        let home = count.cell.map_or(Home::BuildRequest, Home::Cell);
+        (format!("{home:?} {:?}", count.vm_state), count.count)
+    });
+    assert_eq!(counted.collect::<std::collections::BTreeMap<_, _>>(), listed);
+    let others = test.plane.count(&RequestContext::new("project-b", "user-b")).await.unwrap();
+    assert_eq!(others.total(), 0);
+    let admins = test.plane.count(&RequestContext::admin()).await.unwrap();
+    assert_eq!(admins.total(), all.len() as u64);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_query_that_cannot_be_asked_is_refused_with_what_would_be_right(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::new(engine).await else { return };
+    let refused = async |query: ListQuery| match test.plane.list(&user(), &query).await {
+        Err(ReadError::Invalid(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let many = (0..1_001).map(|n| InstanceUuid(uuid::Uuid::from_u128(n))).collect();
+    let filters = ListFilters { uuids: Some(many), ..ListFilters::default() };
+    let error = refused(ListQuery::default().filter(filters)).await;
+    assert!(error.contains("at most 1000"), "{error}");
+    let error = refused(ListQuery::default().filter(ListFilters::default().tag("a\0b"))).await;
+    assert!(error.contains("NUL"), "{error}");
+    let by_host = [(SortKey::Host, SortDirection::Ascending)];
+    let place = ListQuery::default().sort_by(by_host).total_order();
+    let cursor = Cursor::new(place.clone(), vec![None; place.len()]);
+    let error = refused(ListQuery::default().after(cursor)).await;
+    assert!(error.contains("created_at desc"), "{error}");
 }

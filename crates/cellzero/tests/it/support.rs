@@ -98,6 +98,18 @@ impl TestPlane {
     }
 }
 
+/// The cells that fail a list that asks them all, with why.
+pub(crate) async fn failing_cells(plane: &ControlPlane) -> Vec<(CellUuid, CellError)> {
+    let by_name = [(SortKey::DisplayName, SortDirection::Ascending)];
+    let everywhere = ListQuery::default().all_projects().sort_by(by_name);
+    let page = plane.list(&RequestContext::admin(), &everywhere).await.expect("a page");
+    let failing = page.cells.into_iter().filter_map(|report| match report.answered {
+        CellAnswered::TimedOut(error) | CellAnswered::Refused(error) => Some((report.cell, error)),
+        CellAnswered::Answered { .. } | CellAnswered::Skipped(_) => None,
+    });
+    failing.collect()
+}
+
 /// A user of project `a`.
 pub(crate) fn user() -> RequestContext {
     RequestContext::new("project-a", "user-a")

@@ -296,8 +296,12 @@ impl<'w> Replay<'w> {
     async fn begin_list(&mut self) {
         let (router, ctx) = (self.world.router.clone(), self.ctx.clone());
         let uuid = self.uuid().expect("accepted");
+        // The model is of the list that asks all cells.
+        let by_name = [(SortKey::DisplayName, SortDirection::Ascending)];
+        let query = ListQuery::default().all_projects().sort_by(by_name);
+        let ctx = RequestContext { is_admin: true, ..ctx };
         let list = async move {
-            let page = router.list(&ctx, &ListQuery::default()).await.ok()?;
+            let page = router.list(&ctx, &query).await.ok()?;
             let found = page.instances.iter().filter(|instance| instance.uuid == uuid).count();
             u8::try_from(found).ok()
         };

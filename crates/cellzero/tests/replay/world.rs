@@ -138,6 +138,7 @@ impl World {
         let database = ApiDatabase::new(url, Options::default());
         let identity = database.identity(Deadline::after(Duration::from_secs(10))).await.unwrap();
         let reached = CellsOptions {
+            breaker: None,
             database: Options::default(),
             plane: identity.map(|identity| PlaneUuid(identity.plane)),
             base_url: None,

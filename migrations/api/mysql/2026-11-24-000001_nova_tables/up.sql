@@ -23,8 +23,9 @@ CREATE TABLE IF NOT EXISTS instance_mappings (
     user_id VARCHAR(255),
     CONSTRAINT uniq_instance_mappings0instance_uuid UNIQUE (instance_uuid),
     KEY instance_mappings_user_id_project_id_idx (user_id, project_id),
-    KEY project_id_idx (project_id),
-    KEY instance_mappings_cell_id_idx (cell_id),
+    KEY instance_mappings_project_created_idx (project_id, queued_for_delete, created_at, instance_uuid),
+    KEY instance_mappings_created_idx (queued_for_delete, created_at, instance_uuid),
+    KEY instance_mappings_cell_id_project_id_idx (cell_id, project_id),
     CONSTRAINT fk_instance_mappings0cell_id FOREIGN KEY (cell_id) REFERENCES cell_mappings (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 

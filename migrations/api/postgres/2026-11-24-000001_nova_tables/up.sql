@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS instance_mappings (
     CONSTRAINT fk_instance_mappings0cell_id FOREIGN KEY (cell_id) REFERENCES cell_mappings (id)
 );
 CREATE INDEX IF NOT EXISTS instance_mappings_user_id_project_id_idx ON instance_mappings (user_id, project_id);
-CREATE INDEX IF NOT EXISTS instance_mappings0project_id_idx ON instance_mappings (project_id);
-CREATE INDEX IF NOT EXISTS instance_mappings_cell_id_idx ON instance_mappings (cell_id);
+CREATE INDEX IF NOT EXISTS instance_mappings_project_created_idx ON instance_mappings (project_id, queued_for_delete, created_at NULLS FIRST, instance_uuid);
+CREATE INDEX IF NOT EXISTS instance_mappings_created_idx ON instance_mappings (queued_for_delete, created_at NULLS FIRST, instance_uuid);
+CREATE INDEX IF NOT EXISTS instance_mappings_cell_id_project_id_idx ON instance_mappings (cell_id, project_id);
 
 CREATE TABLE IF NOT EXISTS host_mappings (
     created_at TIMESTAMP,

@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS boot_states (
     request_version BIGINT NOT NULL,
     vcpus INTEGER NOT NULL,
     memory_mb INTEGER NOT NULL,
+    display_name VARCHAR(255) COLLATE "C",
+    image_ref VARCHAR(255) COLLATE "C",
+    instance_type_id INTEGER,
+    availability_zone VARCHAR(255) COLLATE "C",
+    key_name VARCHAR(255) COLLATE "C",
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP,
     PRIMARY KEY (instance_uuid)

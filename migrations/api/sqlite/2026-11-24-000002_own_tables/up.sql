@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS boot_states (
     request_version BIGINT NOT NULL,
     vcpus INTEGER NOT NULL,
     memory_mb INTEGER NOT NULL,
+    display_name VARCHAR(255),
+    image_ref VARCHAR(255),
+    instance_type_id INTEGER,
+    availability_zone VARCHAR(255),
+    key_name VARCHAR(255),
     created_at DATETIME NOT NULL,
     updated_at DATETIME,
     PRIMARY KEY (instance_uuid)

@@ -57,16 +57,14 @@ CREATE TABLE IF NOT EXISTS instances (
     compute_id BIGINT,
     CONSTRAINT uniq_instances0uuid UNIQUE (uuid),
     KEY instances_compute_id_deleted_idx (compute_id, deleted),
-    KEY instances_deleted_created_at_idx (deleted, created_at),
+    KEY instances_deleted_created_at_uuid_idx (deleted, created_at, uuid),
     KEY instances_host_deleted_cleaned_idx (host, deleted, cleaned),
     KEY instances_host_node_deleted_idx (host, node, deleted),
-    KEY instances_project_id_deleted_idx (project_id, deleted),
-    KEY instances_project_id_idx (project_id),
+    KEY instances_project_id_deleted_created_at_uuid_idx (project_id, deleted, created_at, uuid),
     KEY instances_reservation_id_idx (reservation_id),
     KEY instances_task_state_updated_at_idx (task_state, updated_at),
     KEY instances_terminated_at_launched_at_idx (terminated_at, launched_at),
-    KEY instances_updated_at_project_id_idx (updated_at, project_id),
-    KEY instances_uuid_deleted_idx (uuid, deleted)
+    KEY instances_updated_at_project_id_idx (updated_at, project_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS instance_extra (

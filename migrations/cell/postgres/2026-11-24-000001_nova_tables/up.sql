@@ -57,16 +57,14 @@ CREATE TABLE IF NOT EXISTS instances (
     CONSTRAINT uniq_instances0uuid UNIQUE (uuid)
 );
 CREATE INDEX IF NOT EXISTS instances_compute_id_deleted_idx ON instances (compute_id, deleted);
-CREATE INDEX IF NOT EXISTS instances_deleted_created_at_idx ON instances (deleted, created_at);
+CREATE INDEX IF NOT EXISTS instances_deleted_created_at_uuid_idx ON instances (deleted, created_at NULLS FIRST, uuid);
 CREATE INDEX IF NOT EXISTS instances_host_deleted_cleaned_idx ON instances (host, deleted, cleaned);
 CREATE INDEX IF NOT EXISTS instances_host_node_deleted_idx ON instances (host, node, deleted);
-CREATE INDEX IF NOT EXISTS instances_project_id_deleted_idx ON instances (project_id, deleted);
-CREATE INDEX IF NOT EXISTS instances_project_id_idx ON instances (project_id);
+CREATE INDEX IF NOT EXISTS instances_project_id_deleted_created_at_uuid_idx ON instances (project_id, deleted, created_at NULLS FIRST, uuid);
 CREATE INDEX IF NOT EXISTS instances_reservation_id_idx ON instances (reservation_id);
 CREATE INDEX IF NOT EXISTS instances_task_state_updated_at_idx ON instances (task_state, updated_at);
 CREATE INDEX IF NOT EXISTS instances_terminated_at_launched_at_idx ON instances (terminated_at, launched_at);
 CREATE INDEX IF NOT EXISTS instances_updated_at_project_id_idx ON instances (updated_at, project_id);
-CREATE INDEX IF NOT EXISTS instances_uuid_deleted_idx ON instances (uuid, deleted);
 
 CREATE TABLE IF NOT EXISTS instance_extra (
     created_at TIMESTAMP,

@@ -5,7 +5,7 @@ use cellzero_test_support::{Engine, create_database, nova_plane};
 use rstest::rstest;
 
 use super::{alias, assert_cell_error, point_to, refusal, rows, unavailable};
-use crate::support::{TestPlane, request, user};
+use crate::support::{TestPlane, failing_cells, request, user};
 
 const HOSTS: &[(i32, i32, i32)] = &[(4, 4096, 40)];
 
@@ -27,9 +27,10 @@ async fn a_cell_of_another_plane_at_a_known_url_is_refused_and_stays_as_it_is(
     point_to(&ours, cell, theirs.cells[0].1.url());
     for _ in 0..2 {
         let page = ours.plane.list(&ctx, &ListQuery::default()).await.unwrap();
-        assert!(page.instances.is_empty());
-        assert_eq!(page.down_cells[0].0, cell);
-        assert_cell_error(&page.down_cells[0].1, ErrorKind::WrongIdentity, &says);
+        assert!(page.instances[0].known_at.is_some(), "it is known by its outline alone");
+        let report = page.down_cells().next().unwrap();
+        assert_eq!(report.cell, cell);
+        assert_cell_error(report.answered.error().unwrap(), ErrorKind::WrongIdentity, &says);
         let error = unavailable(ours.plane.show(&ctx, uuid).await.unwrap_err());
         assert_cell_error(&error, ErrorKind::WrongIdentity, &says);
         ours.plane.close().await.unwrap();
@@ -52,9 +53,9 @@ async fn two_cells_with_each_others_url_are_refused(
     let Some(test) = TestPlane::with_cells(engine, &[HOSTS, HOSTS]).await else { return };
     point_to(&test, test.cell(0), test.cells[1].1.url());
     point_to(&test, test.cell(1), test.cells[0].1.url());
-    let page = test.plane.list(&user(), &ListQuery::default()).await.unwrap();
-    assert_eq!(page.down_cells.len(), 2, "{:?}", page.down_cells);
-    for (cell, error) in &page.down_cells {
+    let failing = failing_cells(&test.plane).await;
+    assert_eq!(failing.len(), 2, "{failing:?}");
+    for (cell, error) in &failing {
         let other = if *cell == test.cell(0) { test.cell(1) } else { test.cell(0) };
         assert_cell_error(error, ErrorKind::WrongIdentity, &format!("expected cell {cell} of"));
         assert_cell_error(error, ErrorKind::WrongIdentity, &format!("found cell {other} of"));
@@ -149,8 +150,8 @@ async fn a_cell_of_another_plane_is_not_taken_over(
         }
     }
     // The plane that has it goes on.
-    let page = theirs.plane.list(&user(), &ListQuery::default()).await.unwrap();
-    assert!(page.down_cells.is_empty(), "{:?}", page.down_cells);
+    let failing = failing_cells(&theirs.plane).await;
+    assert!(failing.is_empty(), "{failing:?}");
 }
 
 #[rstest]

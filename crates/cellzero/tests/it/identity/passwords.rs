@@ -8,7 +8,7 @@ use cellzero_test_support::Engine;
 use rstest::rstest;
 
 use super::{alias, point_to, refusal};
-use crate::support::{TestPlane, user};
+use crate::support::{TestPlane, failing_cells};
 
 /// Forms that a password has in URLs, with what must never be shown of each.
 const PASSWORDS: &[(&str, &str)] = &[
@@ -106,8 +106,8 @@ async fn the_errors_of_a_cell_show_no_password(#[case] engine: Engine) {
     nowhere.set_path("/no_such_database");
     for url in [wrong.as_str(), nowhere.as_str(), "postgres://nova:s3cret@h:port/d"] {
         point_to(&test, cell, url);
-        let page = test.plane.list(&user(), &ListQuery::default()).await.unwrap();
-        let text = format!("{}\n{page:?}\n{:?}", texts(&page.down_cells[0].1), test.plane);
+        let failing = failing_cells(&test.plane).await;
+        let text = format!("{}\n{failing:?}\n{:?}", texts(&failing[0].1), test.plane);
         for secret in [right.as_str(), "s3cret"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }

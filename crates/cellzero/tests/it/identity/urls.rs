@@ -5,7 +5,7 @@ use cellzero_test_support::Engine;
 use rstest::rstest;
 
 use super::{point_to, refusal};
-use crate::support::{TestPlane, request, user};
+use crate::support::{TestPlane, failing_cells, request, user};
 
 #[rstest]
 #[case("oracle://u:s3cret@h/d", "oracle:// is not supported")]
@@ -58,7 +58,7 @@ async fn a_mapping_with_a_url_that_cannot_be_used_is_a_down_cell(
     test.plane = ControlPlane::open(test.config.clone()).await.unwrap();
     let page = test.plane.list(&ctx, &ListQuery::default()).await.unwrap();
     assert_eq!(page.instances.iter().map(|i| i.uuid).collect::<Vec<_>>(), [buried]);
-    match &page.down_cells[..] {
+    match &failing_cells(&test.plane).await[..] {
         [(cell, CellError::Url { source: UrlError::UnsupportedScheme { .. }, .. })] => {
             assert_eq!(*cell, test.cell(0));
         }

@@ -31,7 +31,8 @@ async fn a_cell_whose_schema_this_binary_may_not_use_is_left_alone(
     assert_cell_error(&error, ErrorKind::SchemaVersion, says);
     assert_cell_error(&error, ErrorKind::SchemaVersion, &format!("schema version {schema} "));
     let page = test.plane.list(&ctx, &ListQuery::default()).await.unwrap();
-    assert_cell_error(&page.down_cells[0].1, ErrorKind::SchemaVersion, says);
+    let report = page.down_cells().next().unwrap();
+    assert_cell_error(report.answered.error().unwrap(), ErrorKind::SchemaVersion, says);
     test.plane.delete(&ctx, uuid).await.unwrap();
     test.plane.settle().await.unwrap();
     assert_eq!(rows(&test.cells[0].1), before);

@@ -31,7 +31,7 @@ fn uuids(list: &Value) -> Vec<InstanceUuid> {
 }
 
 fn uuids_of(page: &Page) -> Vec<InstanceUuid> {
-    assert!(page.down_cells.is_empty(), "{:?}", page.down_cells);
+    assert!(page.is_complete(), "{:?}", page.cells);
     page.instances.iter().map(|instance| instance.uuid).collect()
 }
 
@@ -45,10 +45,9 @@ async fn walk(nova: &Nova, ctx: &RequestContext, query: &ListQuery) -> Vec<Insta
         assert!(page.instances.len() <= query.limit as usize);
         assert!(walked.len() < 1_000, "the walk comes to its end");
         match page.next {
-            Some(next) => {
-                assert_eq!(walked.last(), Some(&next));
-                query.marker = Some(next);
-            }
+            // By cursor and by marker in turns.
+            Some(next) if walked.len() % 2 == 0 => query = query.after(next),
+            Some(_) => query = query.after(*walked.last().unwrap()),
             None => return walked,
         }
     }
@@ -60,12 +59,12 @@ async fn every_list_is_novas_or_differs_as_the_table_says(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(nova) = Nova::open(engine).await else { return };
-    let oracle = Oracle::of(&nova);
+    let oracle = Oracle::of(&nova).await;
+    let mut not_as_said = Vec::new();
     for (list, answer) in by_name(&nova.expected()["lists"], LISTS) {
         let name = text_of(&list["name"]);
         let ctx = nova.context(text_of(&list["context"]));
         let query = match (answer, query_of(list)) {
-            (Answer::NotOffered(_), Err(Unsayable::NotOffered)) => continue,
             (Answer::Refused(_), Err(Unsayable::Refused(error))) => {
                 assert!(
                     ["sort_key", "sort_dir"].contains(&error.field.as_str()),
@@ -84,9 +83,11 @@ async fn every_list_is_novas_or_differs_as_the_table_says(
         };
         assert_eq!(uuids_of(&ours.unwrap()), oracle.ours(&ctx, &query), "{name}: ours");
         let by_rules = oracle.novas(function_of(list), &ctx, &query);
-        let novas = uuids(&list["uuids"]);
-        assert_eq!(by_rules != novas, differs, "{name}: {by_rules:?} is not {novas:?}");
+        if (by_rules != uuids(&list["uuids"])) != differs {
+            not_as_said.push(name);
+        }
     }
+    assert!(not_as_said.is_empty(), "the table is wrong of {not_as_said:?}");
 }
 
 #[rstest]
@@ -95,14 +96,12 @@ async fn every_walk_is_novas_or_differs_as_the_table_says(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(nova) = Nova::open(engine).await else { return };
-    let oracle = Oracle::of(&nova);
+    let oracle = Oracle::of(&nova).await;
+    let mut not_as_said = Vec::new();
     for (list, answer) in by_name(&nova.expected()["walks"], WALKS) {
         let name = text_of(&list["name"]);
         let ctx = nova.context(text_of(&list["context"]));
-        let query = match (answer, query_of(list)) {
-            (Answer::NotOffered(_), Err(Unsayable::NotOffered)) => continue,
-            (_, query) => query.unwrap_or_else(|error| panic!("{name}: {error:?}")),
-        };
+        let query = query_of(list).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let limit = u32::try_from(list["page"].as_u64().unwrap()).unwrap();
         let walked = walk(&nova, &ctx, &query.clone().limit(limit)).await;
         assert_eq!(walked, oracle.ours(&ctx, &query), "{name}: ours");
@@ -110,8 +109,11 @@ async fn every_walk_is_novas_or_differs_as_the_table_says(
         let pages = list["pages"].as_array().unwrap();
         let novas: Vec<InstanceUuid> = pages.iter().flat_map(uuids).collect();
         let by_rules = oracle.novas(function_of(list), &ctx, &query);
-        assert_eq!(by_rules != novas, differs, "{name}: {by_rules:?} is not {novas:?}");
+        if (by_rules != novas) != differs {
+            not_as_said.push(name);
+        }
     }
+    assert!(not_as_said.is_empty(), "the table is wrong of {not_as_said:?}");
 }
 
 /// Every key in both directions, and some keys together: times that repeat within and across
@@ -127,7 +129,7 @@ fn orders() -> Vec<Vec<(SortKey, SortDirection)>> {
             (SortKey::PowerState, Ascending),
         ],
     ];
-    for (key, _) in SortKey::ALL {
+    for (key, _) in SortKey::ALL.iter().copied() {
         orders.extend([vec![(key, Ascending)], vec![(key, Descending)]]);
     }
     orders
@@ -139,7 +141,7 @@ async fn in_every_order_the_pages_are_the_list_whatever_their_size(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(nova) = Nova::open(engine).await else { return };
-    let oracle = Oracle::of(&nova);
+    let oracle = Oracle::of(&nova).await;
     let admin = RequestContext::admin();
     for order in orders() {
         let query = ListQuery::default().all_projects().sort_by(order.clone());
@@ -160,7 +162,7 @@ async fn one_by_one_every_place_in_the_order_is_found_again(
 ) {
     use SortDirection::{Ascending, Descending};
     let Some(nova) = Nova::open(engine).await else { return };
-    let oracle = Oracle::of(&nova);
+    let oracle = Oracle::of(&nova).await;
     let admin = RequestContext::admin();
     for (key, direction) in [(SortKey::DisplayName, Ascending), (SortKey::Host, Descending)] {
         let query = ListQuery::default().all_projects().sort_by([(key, direction)]);
@@ -183,7 +185,7 @@ async fn every_live_instance_is_listed_once(
         uuids
     };
     let page = nova.plane.list(&admin, &list(ListFilters::default())).await.unwrap();
-    let soft = ListFilters { vm_states: vec![VmState::SoftDeleted], ..ListFilters::default() };
+    let soft = ListFilters::default().vm_states(&[VmState::SoftDeleted]);
     let soft = uuids_of(&nova.plane.list(&admin, &list(soft)).await.unwrap());
     assert_eq!(soft.len(), 2, "one that is deleted softly is listed where its state is named");
     let hidden = nova.plan("hidden");

@@ -180,7 +180,7 @@ async fn deleted_instances_are_listed_as_nova_shows_them(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(nova) = Nova::open(engine).await else { return };
-    let filters = ListFilters { deleted: true, ..ListFilters::default() };
+    let filters = ListFilters { deleted: Deleted::Only, ..ListFilters::default() };
     let query = ListQuery::default().all_projects().filter(filters);
     let page = nova.plane.list(&RequestContext::admin(), &query).await.unwrap();
     let mut listed: Vec<InstanceUuid> = page.instances.iter().map(|i| i.uuid).collect();

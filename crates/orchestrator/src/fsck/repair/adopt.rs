@@ -43,15 +43,14 @@ impl Orchestrator {
         let written = standing.and_then(|(_, seen)| seen.fence).and_then(|(_, written)| written);
         let epoch = highest_epoch(seen);
         let group = GroupUuid(self.0.uuids.row());
-        let size = size_of(&instance);
         self.mend(seen, uuid, move |conn, now| {
             let mut dumped = dump_api(conn, "build_requests", uuid)?;
             dumped.extend(dump_api(conn, "instance_mappings", uuid)?);
             dumped.extend(dump_api(conn, "boot_states", uuid)?);
-            boot_state::adopt(conn, (uuid, group), (epoch, written.or(Some(epoch))), size, now)?;
+            let epochs = (epoch, written.or(Some(epoch)));
+            boot_state::adopt(conn, (uuid, group), epochs, Some(&(&instance).into()), now)?;
             boot_intent::forget_cell(conn, uuid, cell)?;
-            let owner = (instance.project_id.as_str(), instance.user_id.as_str());
-            instance_mapping::adopt(conn, uuid, Some(cell_id), owner, now)?;
+            instance_mapping::adopt(conn, &instance, Some(cell_id), now)?;
             build_request::delete(conn, &[uuid])?;
             Ok(dumped)
         })
@@ -70,12 +69,11 @@ impl Orchestrator {
         self.mend(seen, uuid, move |conn, now| {
             let Some(instance) = build_request::find(conn, uuid)? else { return Ok(Vec::new()) };
             if api.boot_state.is_none() {
-                let size = size_of(&instance);
-                boot_state::adopt(conn, (uuid, group), (epoch, None), size, now)?;
+                let known = Some(&(&instance).into());
+                boot_state::adopt(conn, (uuid, group), (epoch, None), known, now)?;
             }
             if api.mapping.is_none() {
-                let owner = (instance.project_id.as_str(), instance.user_id.as_str());
-                instance_mapping::adopt(conn, uuid, None, owner, now)?;
+                instance_mapping::adopt(conn, &instance, None, now)?;
             }
             if api.request_spec.is_none() {
                 let spec = spec_of(&instance, &request_id)?;
@@ -110,10 +108,6 @@ impl Orchestrator {
         })
         .await
     }
-}
-
-fn size_of(instance: &Instance) -> (i32, i32) {
-    instance.flavor.as_ref().map_or((0, 0), |flavor| (flavor.vcpus, flavor.memory_mb))
 }
 
 /// What a build request says of its request spec; the networks are not kept there.

@@ -42,6 +42,7 @@ impl Orchestrator {
         let Some(known) = known else { return self.queue_for_delete(&now_seen, uuid).await };
         let (instance, history) = known;
         let instance = self.as_buried(instance, LOST, None);
+        let buried = instance.clone();
         let lost = NewInstance { instance, epoch, build: None, verdict: None, history };
         self.write_lost(lost, accepted_at).await?;
         let cell0 = self.0.router.cells().get(CellUuid::CELL0, self.step_deadline()).await?;
@@ -51,8 +52,8 @@ impl Orchestrator {
             for table in ["instance_mappings", "build_requests", "claims"] {
                 dumped.extend(dump_api(conn, table, uuid)?);
             }
-            boot_state::adopt(conn, (uuid, group), (epoch, Some(epoch)), (0, 0), now)?;
-            instance_mapping::adopt(conn, uuid, Some(cell_id), ("", ""), now)?;
+            boot_state::adopt(conn, (uuid, group), (epoch, Some(epoch)), None, now)?;
+            instance_mapping::adopt(conn, &buried, Some(cell_id), now)?;
             build_request::delete(conn, &[uuid])?;
             claim::replace(conn, uuid, None, now)?;
             Ok(dumped)
@@ -111,7 +112,7 @@ fn begin_epoch(
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let decided = boot_state::find(conn, uuid)?.and_then(|state| state.decided_epoch);
-    boot_state::adopt(conn, (uuid, group), (epoch, decided), (0, 0), now)
+    boot_state::adopt(conn, (uuid, group), (epoch, decided), None, now)
 }
 
 /// What a request spec says of its instance.

@@ -41,7 +41,7 @@ impl Orchestrator {
         let intent = BootIntent { instance_uuid: uuid, epoch, cell };
         let owner = self.mend(seen, uuid, move |conn, now| {
             let decided = boot_state::find(conn, uuid)?.and_then(|state| state.decided_epoch);
-            boot_state::adopt(conn, (uuid, group), (epoch, decided), (0, 0), now)?;
+            boot_state::adopt(conn, (uuid, group), (epoch, decided), None, now)?;
             boot_intent::insert(conn, &[intent], now)?;
             instance_mapping::find(conn, uuid)
         });

@@ -1,0 +1,123 @@
+//! The breaker of a cell: one that stays silent is probed, not asked.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use cellzero_cell_db::CellDatabase;
+use cellzero_database::{DatabaseError, Deadline, ErrorKind};
+use cellzero_types::CellUuid;
+
+/// How a silent cell is treated.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakerOptions {
+    /// How long a probe may take.
+    pub probe_timeout: Duration,
+    /// The time between the first probe and the second; it doubles from then on, with jitter.
+    pub backoff_min: Duration,
+    /// The longest time between two probes.
+    pub backoff_max: Duration,
+}
+
+impl Default for BreakerOptions {
+    fn default() -> BreakerOptions {
+        BreakerOptions {
+            probe_timeout: Duration::from_secs(1),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Open from the first silence until a probe is answered. The first probe follows at once, so a
+/// question that was too slow for its deadline opens it for no longer than a round trip.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    cell: CellUuid,
+    options: BreakerOptions,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    since: Instant,
+    kind: ErrorKind,
+}
+
+impl Breaker {
+    pub(crate) fn new(cell: CellUuid, options: BreakerOptions) -> Arc<Breaker> {
+        Arc::new(Breaker { cell, options, open: Mutex::new(None) })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the cell is not asked, while it is not.
+    pub(crate) fn refusal(&self) -> Option<DatabaseError> {
+        let open = (*self.lock())?;
+        let silent = open.since.elapsed().as_millis();
+        Some(DatabaseError::not_asked(format!(
+            "it has not answered for {silent} ms ({:?}); it is probed, and asked again when it \
+             answers",
+            open.kind
+        )))
+    }
+
+    /// Takes what became of a question. Must be called within a runtime.
+    pub(crate) fn note(self: &Arc<Self>, error: Option<&DatabaseError>, database: &CellDatabase) {
+        match error.map(DatabaseError::kind) {
+            Some(kind) if is_silence(kind) => {
+                let opens = {
+                    let mut open = self.lock();
+                    let opens = open.is_none();
+                    open.get_or_insert(Open { since: Instant::now(), kind });
+                    opens
+                };
+                if opens {
+                    tracing::warn!(cell = %self.cell, ?kind, "a cell is silent; it is probed");
+                    tokio::spawn(probe(Arc::downgrade(self), database.clone()));
+                }
+            }
+            // It has answered, whatever it said.
+            _ => self.close(),
+        }
+    }
+
+    fn close(&self) {
+        if let Some(open) = self.lock().take() {
+            let silent_ms = open.since.elapsed().as_millis();
+            tracing::info!(cell = %self.cell, silent_ms, "a cell answers again");
+        }
+    }
+}
+
+fn is_silence(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DeadlineExceeded | ErrorKind::CommitUnknown | ErrorKind::Unreachable)
+}
+
+/// Probes until the cell answers, its breaker closed by itself, or nobody needs it any more.
+async fn probe(breaker: Weak<Breaker>, database: CellDatabase) {
+    let Some(options) = breaker.upgrade().map(|breaker| breaker.options) else { return };
+    let mut delays = ExponentialBuilder::new()
+        .with_min_delay(options.backoff_min)
+        .with_max_delay(options.backoff_max)
+        .with_jitter()
+        .without_max_times()
+        .build();
+    loop {
+        let deadline = Deadline::after(options.probe_timeout);
+        let answer = database.run("probe", deadline, |conn| conn.ping()).await;
+        let Some(breaker) = breaker.upgrade() else { return };
+        match answer.as_ref().map_err(DatabaseError::kind) {
+            Err(ErrorKind::Closed) => return,
+            Err(kind) if is_silence(kind) => {}
+            _ => breaker.close(),
+        }
+        if breaker.lock().is_none() {
+            return;
+        }
+        drop(breaker);
+        tokio::time::sleep(delays.next().unwrap_or(options.backoff_max)).await;
+    }
+}

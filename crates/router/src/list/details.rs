@@ -1,0 +1,132 @@
+//! The instances of a page, whole: each cell is asked once for those that it holds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cellzero_api_db::outline;
+use cellzero_cell_db::instance::WithDeleted;
+use cellzero_cell_db::{IN_LIST_MAX, whole};
+use cellzero_database::{DatabaseError, Deadline, Whose};
+use cellzero_types::{CellUuid, Instance, InstanceUuid, RequestContext};
+use chrono::NaiveDateTime;
+use futures_util::future::join_all;
+
+use super::Walk;
+use crate::cells::{CellError, CellHandle};
+use crate::{ReadError, Router};
+
+/// What was read of the instances that are asked for.
+#[derive(Default)]
+pub(super) struct Details {
+    /// Those that were found.
+    pub(super) found: HashMap<InstanceUuid, Instance>,
+    /// Those that are no longer where they were.
+    pub(super) moved: Vec<InstanceUuid>,
+    /// Those in cells that did not answer.
+    pub(super) unknown: Vec<InstanceUuid>,
+}
+
+impl Router {
+    /// Asks each cell for its instances, all at once.
+    pub(super) async fn read_details(
+        &self,
+        walk: &mut Walk,
+        cells: &[Arc<CellHandle>],
+        mut wanted: BTreeMap<CellUuid, Vec<InstanceUuid>>,
+    ) -> Details {
+        let deadline = self.cell_deadline(walk.deadline);
+        let asked = cells.iter().filter_map(|handle| {
+            let uuids = wanted.remove(&handle.uuid())?;
+            Some(read_of_cell(Arc::clone(handle), uuids, deadline))
+        });
+        let answers = join_all(asked.collect::<Vec<_>>()).await;
+        let mut details = Details::default();
+        for (cell, asked, answer) in answers {
+            match answer {
+                Ok((instances, as_of)) => {
+                    walk.certificate.answered(cell, as_of, instances.len());
+                    let before = details.found.len();
+                    details.found.extend(instances.into_iter().map(|one| (one.uuid, one)));
+                    if details.found.len() - before < asked.len() {
+                        let gone = |uuid: &InstanceUuid| !details.found.contains_key(uuid);
+                        details.moved.extend(asked.into_iter().filter(gone));
+                    }
+                }
+                Err(source) => {
+                    walk.certificate.down(cell, CellError::Database { cell, source });
+                    details.unknown.extend(asked);
+                }
+            }
+        }
+        // Cells whose URL cannot be used.
+        details.unknown.extend(wanted.into_values().flatten());
+        details
+    }
+
+    /// What stands now in place of what has moved and of what is unknown: as it is shown, or its
+    /// outline. What is gone is left out.
+    pub(super) async fn resolve(
+        &self,
+        ctx: &RequestContext,
+        walk: &mut Walk,
+        details: &mut Details,
+    ) -> Result<(), ReadError> {
+        for uuid in std::mem::take(&mut details.moved) {
+            match self.show(ctx, uuid).await {
+                Ok(instance) => {
+                    details.found.insert(uuid, instance);
+                }
+                Err(ReadError::InstanceNotFound { .. }) => {}
+                Err(ReadError::CellUnavailable { cell, source, .. }) => {
+                    walk.certificate.down(cell, source);
+                    details.unknown.push(uuid);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let unknown = std::mem::take(&mut details.unknown);
+        if !unknown.is_empty() {
+            details.found.extend(self.outlines_of(unknown, walk.deadline).await?);
+        }
+        Ok(())
+    }
+
+    /// What the API database knows of these instances.
+    pub(super) async fn outlines_of(
+        &self,
+        uuids: Vec<InstanceUuid>,
+        deadline: Deadline,
+    ) -> Result<HashMap<InstanceUuid, Instance>, ReadError> {
+        let whose = if self.is_foreign() { Whose::Novas } else { Whose::Ours };
+        let read = move |conn: &mut _| outline::of_instances(conn, &uuids, whose);
+        Ok(self.api.run("read_outlines", deadline, read).await?)
+    }
+
+    /// When a cell must have answered, so that the rest of the list still has its time where it
+    /// does not: after three fifths of what is left.
+    pub(crate) fn cell_deadline(&self, list: Deadline) -> Deadline {
+        list.earlier(Deadline::after(list.remaining() * 3 / 5))
+    }
+}
+
+type Answer = Result<(Vec<Instance>, NaiveDateTime), DatabaseError>;
+
+async fn read_of_cell(
+    handle: Arc<CellHandle>,
+    uuids: Vec<InstanceUuid>,
+    deadline: Deadline,
+) -> (CellUuid, Vec<InstanceUuid>, Answer) {
+    let cell = handle.uuid();
+    let asked = uuids.clone();
+    let read = handle
+        .ask("read_listed", deadline, move |conn| {
+            let as_of = conn.now();
+            let mut all = Vec::with_capacity(uuids.len());
+            for chunk in uuids.chunks(IN_LIST_MAX) {
+                all.extend(whole::read(conn, cell, chunk, WithDeleted::Yes)?);
+            }
+            Ok::<_, DatabaseError>((all, as_of))
+        })
+        .await;
+    (cell, asked, read)
+}
