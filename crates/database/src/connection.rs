@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How old a sample of a server's clock may get before the connection asks again, so that two
 /// clocks that run at different speeds stay within about a millisecond of one another.
@@ -39,6 +40,8 @@ pub struct Connection<K> {
     commit_begun: Arc<AtomicBool>,
     watch: Arc<SqliteWatch>,
     pub(crate) tally: Arc<Tally>,
+    /// Its part of the total of the process, given back when it is gone.
+    held: Option<OwnedSemaphorePermit>,
     schema: PhantomData<fn() -> K>,
 }
 
@@ -117,8 +120,14 @@ impl<K> Connection<K> {
             commit_begun: Arc::new(AtomicBool::new(false)),
             watch: opened.watch,
             tally,
+            held: None,
             schema: PhantomData,
         }
+    }
+
+    /// Keeps its part of the total of the process.
+    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.held = Some(permit);
     }
 
     /// The connection that Diesel's queries run on.

@@ -5,6 +5,7 @@
 //! connection goes back to the pool only when nothing casts doubt on it.
 
 use crate::backend::Backend;
+use crate::budget::{ConnectionBudget, IdlePool};
 use crate::connect::connect;
 use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
@@ -15,7 +16,7 @@ use crate::gate;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout_at;
@@ -23,6 +24,10 @@ use tokio::time::timeout_at;
 /// How long after its deadline a caller may still wait, so that an operation that ends at the
 /// deadline can say so itself.
 const ANSWER_GRACE: Duration = Duration::from_millis(40);
+
+/// How many connections a process has open by default: enough for a list over a hundred cells, and
+/// 800 file descriptors at most.
+const CONNECTIONS_TOTAL: u32 = 200;
 
 /// How long a probe of a doubtful or long idle connection may take.
 const PROBE_MAX: Duration = Duration::from_secs(1);
@@ -74,6 +79,12 @@ pub struct Options {
     pub idle_probe_after: Duration,
     /// How many connections are kept open while nobody uses them.
     pub idle_max: u32,
+    /// A connection that was idle for longer is closed, at the next use of any database that shares
+    /// the total.
+    pub idle_close_after: Duration,
+    /// How many connections may be open at once in all, to this database and to every other one
+    /// whose options share it, as a clone of these options does.
+    pub connections_total: ConnectionBudget,
     /// Where a test makes its connections fail.
     #[cfg(feature = "failpoints")]
     pub faults: crate::Faults,
@@ -90,6 +101,8 @@ impl Default for Options {
             statement_timeout_max: Duration::from_secs(60),
             idle_probe_after: Duration::from_secs(30),
             idle_max: 8,
+            idle_close_after: Duration::from_secs(300),
+            connections_total: ConnectionBudget::new(CONNECTIONS_TOTAL),
             #[cfg(feature = "failpoints")]
             faults: crate::Faults::default(),
         }
@@ -144,17 +157,18 @@ impl<K: SchemaKind> Database<K> {
     /// A handle to the database at `url`. Nothing is opened before the first operation.
     pub fn new(url: DatabaseUrl, options: Options) -> Database<K> {
         let permits = connections_max(&options) as usize;
-        Database {
-            pool: Arc::new(Pool {
-                label: Arc::from(url.to_string()),
-                url,
-                options,
-                permits: Arc::new(Semaphore::new(permits)),
-                idle: Mutex::new(Vec::new()),
-                closed: AtomicBool::new(false),
-                tally: Arc::default(),
-            }),
-        }
+        let pool = Arc::new(Pool {
+            label: Arc::from(url.to_string()),
+            url,
+            options,
+            permits: Arc::new(Semaphore::new(permits)),
+            idle: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
+            tally: Arc::default(),
+        });
+        let weak: Weak<Pool<K>> = Arc::downgrade(&pool);
+        pool.options.connections_total.register(weak);
+        Database { pool }
     }
 
     /// Where it is.
@@ -332,6 +346,8 @@ impl<K: SchemaKind> Pool<K> {
             drop(permit);
             let _ = answer.send(result);
         }
+        self.options.connections_total.put_back();
+        self.options.connections_total.sweep();
     }
 
     /// A connection that is fit for use: the one that was used last, or a new one.
@@ -347,7 +363,12 @@ impl<K: SchemaKind> Pool<K> {
         fault::point(FaultPlace::Operation)?;
         let mut connection = match self.take_idle(deadline) {
             Some(connection) => connection,
-            None => connect(&self.url, &self.options, deadline, &self.tally)?,
+            None => {
+                let part = self.options.connections_total.take(deadline)?;
+                let mut new = connect(&self.url, &self.options, deadline, &self.tally)?;
+                new.hold(part);
+                new
+            }
         };
         connection.begin_operation(deadline, commit_begun)?;
         Ok(connection)
@@ -401,5 +422,29 @@ impl<K: SchemaKind> Pool<K> {
     fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<K>>> {
         // A panic cannot leave the list half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: SchemaKind> IdlePool for Pool<K> {
+    fn idle_since(&self) -> Option<Instant> {
+        // The one that was used last stands last.
+        self.lock_idle().first().map(|idle| idle.since)
+    }
+
+    fn close_idle(&self, time: Instant, most: usize) -> usize {
+        let old: Vec<Connection<K>> = {
+            let mut idle = self.lock_idle();
+            let count = idle.iter().take(most).take_while(|idle| idle.since <= time).count();
+            idle.drain(..count).map(|idle| idle.connection).collect()
+        };
+        let count = old.len();
+        close_all(old);
+        count
+    }
+
+    fn close_expired(&self) {
+        if let Some(time) = Instant::now().checked_sub(self.options.idle_close_after) {
+            self.close_idle(time, usize::MAX);
+        }
     }
 }

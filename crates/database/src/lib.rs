@@ -20,6 +20,7 @@
 mod absent;
 mod any;
 mod backend;
+mod budget;
 mod connect;
 mod connection;
 mod create;
@@ -42,6 +43,7 @@ mod transaction;
 
 pub use any::*;
 pub use backend::Backend;
+pub use budget::ConnectionBudget;
 pub use connection::Connection;
 pub use create::create_database;
 pub use database::{Database, Durability, Options, SchemaKind};

@@ -13,8 +13,28 @@ use crate::Engine;
 #[derive(Debug)]
 pub struct SilentListener {
     address: SocketAddr,
-    accepted: Arc<Mutex<Vec<TcpStream>>>,
+    accepted: Arc<Mutex<Accepted>>,
     ended: Arc<AtomicBool>,
+}
+
+/// The connections that are held, and how many there were.
+#[derive(Debug, Default)]
+struct Accepted {
+    ever: usize,
+    held: Vec<TcpStream>,
+}
+
+impl Accepted {
+    /// Keeps a connection. What clients have closed is let go from time to time, so that a long test
+    /// does not run out of files.
+    fn keep(&mut self, stream: TcpStream) {
+        const LET_GO_AT: usize = 256;
+        self.ever += 1;
+        self.held.push(stream);
+        if self.held.len() % LET_GO_AT == 0 {
+            self.held.retain_mut(is_open);
+        }
+    }
 }
 
 /// Starts a listener that accepts and never answers, for tests of deadlines.
@@ -32,7 +52,7 @@ impl SilentListener {
     fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
         let address = listener.local_addr().context("a listener has no address")?;
-        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let accepted = Arc::new(Mutex::new(Accepted::default()));
         let ended = Arc::new(AtomicBool::new(false));
         let (keep, end) = (Arc::clone(&accepted), Arc::clone(&ended));
         std::thread::spawn(move || {
@@ -40,7 +60,7 @@ impl SilentListener {
                 if end.load(Ordering::SeqCst) {
                     break;
                 }
-                keep.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+                keep.lock().unwrap_or_else(PoisonError::into_inner).keep(stream);
             }
         });
         Ok(Self { address, accepted, ended })
@@ -58,13 +78,13 @@ impl SilentListener {
 
     /// How many connections were ever accepted.
     pub fn accepted(&self) -> usize {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).ever
     }
 
     /// How many of the accepted connections the client has not closed yet.
     pub fn open(&self) -> usize {
-        let mut streams = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.iter_mut().map(is_open).filter(|open| *open).count()
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted.held.iter_mut().map(is_open).filter(|open| *open).count()
     }
 }
 

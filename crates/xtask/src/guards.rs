@@ -74,7 +74,7 @@ const GUARDS: &[Guard] = &[
     },
     Guard {
         name: "mapping check of reads",
-        file: "crates/router/src/list.rs",
+        file: "crates/router/src/list/merged.rs",
         with: "Home::Cell(cell) => mapping.cell == Some(cell),",
         without: "Home::Cell(_) => true,",
         tests: ("it", "rows_that_the_mapping_does_not_name"),
@@ -88,9 +88,9 @@ const GUARDS: &[Guard] = &[
     },
     Guard {
         name: "counter of retries",
-        file: "crates/router/src/list.rs",
-        with: "if walk.retries.1 != before {",
-        without: "if walk.retries.1 < before {",
+        file: "crates/router/src/list/merged.rs",
+        with: "|(before, after)| before != after",
+        without: "|(before, after)| before > after",
         tests: ("it", "a_list_never_misses_an_instance_that_is_retried"),
     },
     Guard {

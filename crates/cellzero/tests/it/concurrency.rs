@@ -10,6 +10,8 @@ const TASKS: usize = 8;
 const BOOTS_PER_TASK: usize = 9;
 /// Six hosts of eight vcpus: 48 instances fit, 72 are asked for.
 const FIT: usize = 48;
+/// How often two schedulers are let loose, until they meet.
+const RUNS_MAX: usize = 10;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -17,7 +19,18 @@ async fn two_schedulers_fill_hosts_exactly_and_bury_the_rest(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let hosts = [(8, 65_536, 400); 3];
-    let Some(test) = TestPlane::with_cells(engine, &[&hosts, &hosts]).await else { return };
+    // Whether two meet is a matter of chance, so that may take more than one run.
+    for _ in 0..RUNS_MAX {
+        let Some(test) = TestPlane::with_cells(engine, &[&hosts, &hosts]).await else { return };
+        if fill_from_two_planes(engine, &test).await > 0 {
+            return;
+        }
+    }
+    panic!("the schedulers never met");
+}
+
+/// Says how often the two have met.
+async fn fill_from_two_planes(engine: Engine, test: &TestPlane) -> u64 {
     let second = ControlPlane::open(test.config.clone()).await.unwrap();
     let planes = [test.plane.clone(), second.clone()];
     let tasks: Vec<_> = (0..TASKS)
@@ -60,8 +73,8 @@ async fn two_schedulers_fill_hosts_exactly_and_bury_the_rest(
     test.check_at_rest();
     let conflicts = test.plane.counters().claim_conflicts + second.counters().claim_conflicts;
     println!("{engine:?}: {FIT} fit, {buried} buried, {conflicts} claim conflicts");
-    assert!(conflicts > 0, "the schedulers never met");
     second.close().await.unwrap();
+    conflicts
 }
 
 #[rstest]

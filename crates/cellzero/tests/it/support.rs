@@ -110,6 +110,13 @@ pub(crate) async fn failing_cells(plane: &ControlPlane) -> Vec<(CellUuid, CellEr
     failing.collect()
 }
 
+/// The default list in the two ways to it: from the mappings, and, for a filter that only cells can
+/// judge and that all pass, merged of the cells.
+pub(crate) fn both_ways() -> [ListQuery; 2] {
+    let all = ListFilters { not_tags: vec!["none".into()], ..ListFilters::default() };
+    [ListQuery::default(), ListQuery::default().filter(all)]
+}
+
 /// A user of project `a`.
 pub(crate) fn user() -> RequestContext {
     RequestContext::new("project-a", "user-a")

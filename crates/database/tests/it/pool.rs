@@ -2,7 +2,8 @@
 
 use crate::common::{Fresh, Outcome, Things, batch, gate, insert, soon, things, within};
 use cellzero_database::{
-    Connection, Database, DatabaseError, DatabaseUrl, ErrorKind, Options, transaction,
+    Connection, ConnectionBudget, Database, DatabaseError, DatabaseUrl, ErrorKind, Options,
+    transaction,
 };
 use cellzero_test_support::Engine;
 use diesel::Connection as _;
@@ -357,4 +358,88 @@ fn a_database_error_can_cross_threads() {
     fn crosses<T: Send + Sync + 'static>() {}
     crosses::<DatabaseError>();
     crosses::<Database<Things>>();
+}
+
+/// Three databases that share a total of two connections.
+async fn sharing(engine: Engine, options: &Options) -> Option<(Vec<Fresh>, Vec<Database<Things>>)> {
+    let (mut kept, mut databases) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let (fresh, _) = Fresh::migrated(engine).await?;
+        databases.push(fresh.open_as(options.clone()));
+        kept.push(fresh);
+    }
+    Some((kept, databases))
+}
+
+fn total_of(total: u32) -> Options {
+    Options { connections_total: ConnectionBudget::new(total), ..Options::default() }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_share_a_total_never_have_more_connections_open(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let options = total_of(2);
+    let Some((_kept, databases)) = sharing(engine, &options).await else { return };
+    for round in 0..4 {
+        for database in &databases {
+            assert_eq!(count(database).await, 0, "round {round}");
+            assert!(options.connections_total.open() <= 2);
+        }
+    }
+    // What is idle makes room; what is used does not.
+    let (first, keeper) = gate();
+    let (second, other_keeper) = gate();
+    let used = [first, second].into_iter().zip(&databases).map(|(gate, database)| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            let work = move |_: &mut Connection<Things>| -> Outcome {
+                gate.pass();
+                Ok(())
+            };
+            database.run("hold", soon(), work).await
+        })
+    });
+    let used: Vec<_> = used.collect();
+    while options.connections_total.open() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let nothing = |_: &mut Connection<Things>| -> Outcome { Ok(()) };
+    let error = databases[2].run("third", within(300), nothing).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PoolExhausted);
+    assert!(error.to_string().contains("connections_total"), "{error}");
+    // Who waits gets the first that is done with.
+    let third = databases[2].clone();
+    let waiting = tokio::spawn(async move { third.run("third", soon(), nothing).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    keeper.open();
+    waiting.await.unwrap().unwrap();
+    other_keeper.open();
+    for done in used {
+        done.await.unwrap().unwrap();
+    }
+    assert!(options.connections_total.open() <= 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_idle_for_long_is_closed_at_the_next_use_of_another_database(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let idle_close_after = Duration::from_millis(200);
+    let options = Options { idle_close_after, ..total_of(10) };
+    let Some((_kept, databases)) = sharing(engine, &options).await else { return };
+    for database in &databases {
+        count(database).await;
+    }
+    assert_eq!(options.connections_total.open(), 3);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    count(&databases[0]).await;
+    let began = Instant::now();
+    while options.connections_total.open() > 1 {
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", options.connections_total);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

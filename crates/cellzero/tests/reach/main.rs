@@ -1,0 +1,139 @@
+//! A hundred cells, of which some never answer: a list is back by its deadline, says what is
+//! missing, and costs neither memory nor threads. In a program of its own, since it measures time,
+//! memory and threads.
+//!
+//! With the breaker off each call waits for the silent cells until their part of the deadline, so
+//! there the memory and the threads of 200 calls are looked at with the most silent cells alone.
+
+use std::time::{Duration, Instant};
+
+use cellzero::*;
+use cellzero_test_support::{
+    Engine, SilentListener, TestDatabase, create_database, silent_listener,
+};
+use rstest::rstest;
+
+const CELLS: usize = 100;
+const DEADLINE: Duration = Duration::from_millis(200);
+/// What a list may take beyond its deadline.
+const SLACK: Duration = Duration::from_millis(15);
+/// How many lists come first: the first of all checks each cell, and takes longer.
+const WARM_UPS: usize = 5;
+/// How often a list is asked for.
+const CALLS: usize = 200;
+/// How often where each call waits for its silent cells.
+const SLOW_CALLS: usize = 20;
+const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
+
+/// A plane with an instance in each of a hundred cells.
+struct Wide {
+    config: Config,
+    api: TestDatabase,
+    _directory: Vec<TestDatabase>,
+    cells: Vec<(CellUuid, String)>,
+    listener: SilentListener,
+}
+
+async fn wide() -> Wide {
+    let create = |hint: &str| create_database(Engine::Sqlite, hint).expect("a file");
+    let (api, cell0) = (create("api"), create("cell0"));
+    let config = Config::new(api.url()).cell0(cell0.url()).without_worker();
+    let config = config.durability(cellzero_database::Durability::Normal);
+    let plane = ControlPlane::open(config.clone()).await.unwrap();
+    plane.flavors().create(&Flavor::new("1", "small", 1, 512, 1)).await.unwrap();
+    let (mut cells, mut kept) = (Vec::new(), vec![cell0]);
+    for number in 0..CELLS {
+        let database = create("cell");
+        let name = format!("cell{number}");
+        let cell = plane.cells().create(NewCell::new(&name, database.url())).await.unwrap();
+        let node = ComputeNode::new(format!("{name}-host"), 1, 4096, 40);
+        plane.hosts().report(cell, &node.with_ratios(1.0, 1.0, 1.0)).await.unwrap();
+        // As the mapping has it: another text of the same place would be another cell to check.
+        let of_cell =
+            format!("SELECT database_connection FROM cell_mappings WHERE uuid = '{cell}'");
+        cells.push((cell, api.query(&of_cell).unwrap()[0][0].clone().unwrap()));
+        kept.push(database);
+    }
+    let request = BootRequest::builder("web", "1", IMAGE).count(CELLS as u32).build().unwrap();
+    plane.boot(&user(), request).await.unwrap();
+    let settled = plane.settle().await.unwrap();
+    assert_eq!(settled.in_cells, CELLS);
+    plane.close().await.unwrap();
+    Wide { config, api, _directory: kept, cells, listener: silent_listener() }
+}
+
+fn user() -> RequestContext {
+    RequestContext::new("project-a", "user-a")
+}
+
+impl Wide {
+    /// Points the first `hung` cells to a listener that never answers, and the others to themselves.
+    fn hang(&self, hung: usize) {
+        for (index, (cell, url)) in self.cells.iter().enumerate() {
+            let mute = self.listener.url(Engine::Postgres);
+            let url = if index < hung { &mute } else { url };
+            let change = format!(
+                "UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{cell}'"
+            );
+            self.api.execute(&change).unwrap();
+        }
+    }
+}
+
+/// A line of `/proc/self/status`, as a number.
+fn status(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Whether a page says of each cell what is so: the first `hung` are down, the others have answered.
+fn is_right(page: &Page, wide: &Wide, hung: usize) -> bool {
+    wide.cells.iter().enumerate().all(|(index, (cell, _))| {
+        let report = page.cells.iter().find(|report| report.cell == *cell).unwrap();
+        report.answered.is_down() == (index < hung)
+    })
+}
+
+async fn lists(wide: &Wide, hung: usize, calls: usize, config: Config) {
+    let plane = ControlPlane::open(config).await.unwrap();
+    // Every connection is made, and every thread that a list needs has been started.
+    for _ in 0..WARM_UPS {
+        plane.list(&user(), &ListQuery::default()).await.unwrap();
+    }
+    wide.hang(hung);
+    let hurried = user().with_timeout(DEADLINE);
+    let query = ListQuery::default();
+    let (mut slowest, mut before) = (Duration::ZERO, (0, 0));
+    for call in 0..calls {
+        let began = Instant::now();
+        let page = plane.list(&hurried, &query).await.unwrap();
+        let took = began.elapsed();
+        slowest = slowest.max(took);
+        assert!(took <= DEADLINE + SLACK, "call {call} with {hung} hung took {took:?}");
+        assert_eq!(page.instances.len(), CELLS);
+        let unknown = page.instances.iter().filter(|instance| instance.known_at.is_some());
+        assert_eq!(unknown.count(), hung);
+        assert!(is_right(&page, wide, hung), "call {call}: {:?}", page.cells);
+        if call == calls / 10 {
+            before = (status("VmRSS:"), status("Threads:"));
+        }
+    }
+    let after = (status("VmRSS:"), status("Threads:"));
+    println!("{hung} hung: slowest {slowest:?}, memory and threads {before:?} then {after:?}");
+    assert!(after.0 <= before.0 + 8_192, "memory in kB: {before:?} then {after:?}");
+    assert!(after.1 <= before.1 + 8, "threads: {before:?} then {after:?}");
+    wide.hang(0);
+    plane.close().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_over_a_hundred_cells_is_back_by_its_deadline_however_many_hang() {
+    let wide = wide().await;
+    for hung in [1, 10, 50, 99] {
+        lists(&wide, hung, CALLS, wide.config.clone()).await;
+        let calls = if hung == 99 { CALLS } else { SLOW_CALLS };
+        lists(&wide, hung, calls, wide.config.clone().breaker(None)).await;
+    }
+}
