@@ -31,7 +31,7 @@ impl Accepted {
         const LET_GO_AT: usize = 256;
         self.ever += 1;
         self.held.push(stream);
-        if self.held.len() % LET_GO_AT == 0 {
+        if self.held.len().is_multiple_of(LET_GO_AT) {
             self.held.retain_mut(is_open);
         }
     }

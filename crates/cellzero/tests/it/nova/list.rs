@@ -26,6 +26,21 @@ fn by_name<'a>(answers: &'a Value, table: &[(&str, Answer)]) -> Vec<(&'a Value, 
     answers.iter().map(|answer| (answer, rows[text_of(&answer["name"])])).collect()
 }
 
+/// `docs/list.md` has a row for each reason, with the lists and walks that it is the reason of.
+#[test]
+fn the_document_has_every_difference() {
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/list.md"));
+    let document = document.unwrap();
+    for (name, answer) in LISTS.iter().chain(WALKS) {
+        let Some(reason) = answer.reason() else { continue };
+        let row = document.lines().find(|line| {
+            line.starts_with(&format!("| {reason} |")) && line.contains(&format!("`{name}`"))
+        });
+        assert!(row.is_some(), "docs/list.md lacks {name}: {reason}");
+    }
+}
+
 fn uuids(list: &Value) -> Vec<InstanceUuid> {
     list.as_array().map_or_else(Vec::new, |all| all.iter().map(uuid_of).collect())
 }
