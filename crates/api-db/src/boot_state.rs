@@ -230,6 +230,28 @@ pub fn find(
     row.map(state).transpose()
 }
 
+/// The outlines of these instances; those without a boot state are left out. One statement for each
+/// five hundred.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn outlines(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<HashMap<InstanceUuid, Outline>, DatabaseError> {
+    let mut outlines = HashMap::with_capacity(uuids.len());
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        let rows: Vec<(String, Outline)> = boot_states::table
+            .filter(boot_states::instance_uuid.eq_any(chunk))
+            .select((boot_states::instance_uuid, Outline::as_select()))
+            .load(conn.sql())?;
+        for (uuid, outline) in rows {
+            outlines.insert(parse(&uuid)?, outline);
+        }
+    }
+    Ok(outlines)
+}
+
 /// Where an instance stands, by its boot state and its mapping at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {

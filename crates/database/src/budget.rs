@@ -108,7 +108,7 @@ impl ConnectionBudget {
             _ => {
                 let message = format!(
                     "all {} connections of the process (connections_total) stayed in use until \
-                     the deadline",
+                     the deadline; raise it, and `ulimit -n` with it",
                     self.0.total
                 );
                 Err(DatabaseError::new(ErrorKind::PoolExhausted, message))

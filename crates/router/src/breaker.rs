@@ -66,8 +66,9 @@ impl Breaker {
 
     /// Takes what became of a question. Must be called within a runtime.
     pub(crate) fn note(self: &Arc<Self>, error: Option<&DatabaseError>, database: &CellDatabase) {
-        match error.map(DatabaseError::kind) {
-            Some(kind) if is_silence(kind) => {
+        let sign = Sign::of(error);
+        match (sign, error.map(DatabaseError::kind)) {
+            (Sign::Silence, Some(kind)) => {
                 let opens = {
                     let mut open = self.lock();
                     let opens = open.is_none();
@@ -79,8 +80,8 @@ impl Breaker {
                     tokio::spawn(probe(Arc::downgrade(self), database.clone()));
                 }
             }
-            // It has answered, whatever it said.
-            _ => self.close(),
+            (Sign::Answer, _) => self.close(),
+            _ => {}
         }
     }
 
@@ -92,8 +93,33 @@ impl Breaker {
     }
 }
 
-fn is_silence(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::DeadlineExceeded | ErrorKind::CommitUnknown | ErrorKind::Unreachable)
+/// What the end of a question says of the cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// It has answered, whatever it said.
+    Answer,
+    /// It has not.
+    Silence,
+    /// It may not have been asked at all.
+    Nothing,
+}
+
+impl Sign {
+    fn of(error: Option<&DatabaseError>) -> Sign {
+        match error.map(DatabaseError::kind) {
+            Some(
+                ErrorKind::DeadlineExceeded | ErrorKind::CommitUnknown | ErrorKind::Unreachable,
+            ) => Sign::Silence,
+            // Connections that silent questions hold, or that broke, are no sign of life.
+            Some(
+                ErrorKind::PoolExhausted
+                | ErrorKind::ConnectionLost
+                | ErrorKind::Closed
+                | ErrorKind::NotAsked,
+            ) => Sign::Nothing,
+            _ => Sign::Answer,
+        }
+    }
 }
 
 /// Probes until the cell answers, its breaker closed by itself, or nobody needs it any more.
@@ -109,15 +135,54 @@ async fn probe(breaker: Weak<Breaker>, database: CellDatabase) {
         let deadline = Deadline::after(options.probe_timeout);
         let answer = database.run("probe", deadline, |conn| conn.ping()).await;
         let Some(breaker) = breaker.upgrade() else { return };
-        match answer.as_ref().map_err(DatabaseError::kind) {
-            Err(ErrorKind::Closed) => return,
-            Err(kind) if is_silence(kind) => {}
-            _ => breaker.close(),
+        let error = answer.as_ref().err();
+        if Sign::of(error) == Sign::Answer {
+            breaker.close();
         }
-        if breaker.lock().is_none() {
+        let is_closed = error.is_some_and(|error| error.kind() == ErrorKind::Closed);
+        if is_closed || breaker.lock().is_none() {
             return;
         }
         drop(breaker);
         tokio::time::sleep(delays.next().unwrap_or(options.backoff_max)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cellzero_database::{DatabaseUrl, Options};
+    use rstest::rstest;
+    use uuid::Uuid;
+
+    /// A cell whose server refuses every connection.
+    fn refused() -> CellDatabase {
+        let url = DatabaseUrl::parse("postgres://nobody:secret@127.0.0.1:1/none").unwrap();
+        CellDatabase::new(url, Options::default())
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn silence_opens_it_and_what_is_no_answer_leaves_it_open() {
+        let breaker = Breaker::new(CellUuid(Uuid::from_u128(1)), BreakerOptions::default());
+        let database = refused();
+        let ask = async |database: &CellDatabase| {
+            let deadline = Deadline::after(Duration::from_secs(5));
+            database.run("ask", deadline, |conn| conn.ping()).await.unwrap_err()
+        };
+        assert!(breaker.refusal().is_none());
+        let unreachable = ask(&database).await;
+        assert_eq!(Sign::of(Some(&unreachable)), Sign::Silence);
+        breaker.note(Some(&unreachable), &database);
+        assert_eq!(breaker.refusal().unwrap().kind(), ErrorKind::NotAsked);
+        let not_asked = breaker.refusal().unwrap();
+        breaker.note(Some(&not_asked), &database);
+        database.close().await;
+        let closed = ask(&database).await;
+        assert_eq!(closed.kind(), ErrorKind::Closed);
+        breaker.note(Some(&closed), &database);
+        assert!(breaker.refusal().is_some(), "nobody has answered");
+        breaker.note(Some(&DatabaseError::damaged("a row")), &database);
+        assert!(breaker.refusal().is_none(), "it has answered, whatever it said");
     }
 }

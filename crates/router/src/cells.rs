@@ -122,6 +122,18 @@ impl CellHandle {
         }
     }
 
+    /// Checks once that its database is this cell, with the schema that the migrations make.
+    async fn check_once(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        if self.is_foreign() {
+            return Ok(());
+        }
+        let check = || async {
+            self.check_identity(deadline).await?;
+            self.database.check_drift(deadline).await
+        };
+        self.checked.get_or_try_init(check).await.map(|_| ())
+    }
+
     /// Asks the cell, unless it is silent: then this fails at once, with
     /// [`ErrorKind::NotAsked`](cellzero_database::ErrorKind::NotAsked).
     ///
@@ -157,34 +169,15 @@ impl CellHandle {
         T: Send + 'static,
         E: From<DatabaseError> + DatabaseErrorSource + Send + 'static,
     {
-        let result = self.run_checked(name, deadline, work).await;
+        let result = match self.check_once(deadline).await {
+            Ok(()) => self.database.run(name, deadline, work).await,
+            Err(error) => Err(error.into()),
+        };
         if let Some(breaker) = &self.breaker {
             let error = result.as_ref().err().and_then(DatabaseErrorSource::database_error);
             breaker.note(error, &self.database);
         }
         result
-    }
-
-    async fn run_checked<T, E>(
-        &self,
-        name: &'static str,
-        deadline: Deadline,
-        work: impl FnOnce(&mut CellConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<DatabaseError> + DatabaseErrorSource + Send + 'static,
-    {
-        if let Some(plane) = self.plane {
-            let expected = Expected { plane: plane.0, cell: Some(self.mapping.uuid.0) };
-            self.checked
-                .get_or_try_init(|| async {
-                    self.database.check(deadline, expected).await?;
-                    self.database.check_drift(deadline).await
-                })
-                .await?;
-        }
-        self.database.run(name, deadline, work).await
     }
 }
 

@@ -13,7 +13,7 @@ use rstest::rstest;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use crate::support::{TestPlane, request, user};
+use crate::support::{TestPlane, both_ways, request, user};
 
 /// How many random queries each engine is asked.
 const CASES: u32 = 60;
@@ -249,4 +249,28 @@ async fn whatever_happens_between_pages_what_stays_is_listed_once(
         Ok(())
     });
     done.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stream_goes_on_over_all_pages(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[]).await else { return };
+    let mut expected = BTreeSet::new();
+    for name in ["a", "b", "c"] {
+        let many = request(name, "huge").count(200).build().unwrap();
+        expected.extend(test.boot(&user(), many).await.instances);
+    }
+    for query in both_ways() {
+        let streamed: Vec<Instance> =
+            test.plane.list_stream(&user(), &query.clone().limit(7)).try_collect().await.unwrap();
+        let order = query.total_order();
+        let sorted = streamed.windows(2).all(|pair| {
+            let (left, right) = (pair[0].sort_values(&order), pair[1].sort_values(&order));
+            compare(&order, &left, &right).is_lt()
+        });
+        assert!(sorted);
+        assert_eq!(streamed.into_iter().map(|i| i.uuid).collect::<BTreeSet<_>>(), expected);
+    }
 }

@@ -72,7 +72,7 @@ impl Router {
         details: &mut Details,
     ) -> Result<(), ReadError> {
         for uuid in std::mem::take(&mut details.moved) {
-            match self.show(ctx, uuid).await {
+            match self.show(&walk.in_time(ctx), uuid).await {
                 Ok(instance) => {
                     details.found.insert(uuid, instance);
                 }

@@ -17,7 +17,6 @@ use cellzero_types::{
 };
 use chrono::NaiveDateTime;
 
-use super::certificate::SkipReason;
 use super::{Found, Walk};
 use crate::{ReadError, Router};
 
@@ -104,18 +103,12 @@ impl Router {
         let read = self
             .api
             .run("list_mapped", walk.deadline, move |conn| {
-                let mappings = cell_mapping::all(conn)?;
                 if let Some(wanted) = wanted {
-                    let ids = mappings.iter().filter(|cell| wanted.contains(&cell.uuid));
-                    query.cell_ids = Some(ids.map(|cell| cell.id).collect());
+                    let cells = cell_mapping::all(conn)?;
+                    let cells = cells.iter().filter(|cell| wanted.contains(&cell.uuid));
+                    query.cell_ids = Some(cells.map(|cell| cell.id).collect());
                 }
-                let mut rows = instance_mapping::page(conn, &query)?;
-                let mut mappings = mappings;
-                if !are_known(&rows, &mappings) {
-                    // A cell was made in between.
-                    mappings = cell_mapping::all(conn)?;
-                    rows.retain(|row| are_known(std::slice::from_ref(row), &mappings));
-                }
+                let rows = instance_mapping::page(conn, &query)?;
                 let building: Vec<InstanceUuid> =
                     rows.iter().filter(|row| row.cell_id.is_none()).map(|row| row.uuid).collect();
                 let building = match building.is_empty() {
@@ -123,6 +116,8 @@ impl Router {
                     false => build_request::of_instances(conn, &building)?,
                 };
                 let building = building.into_iter().map(|one| (one.uuid, one)).collect();
+                // After the rows, so that every cell that they name is among them.
+                let mappings = cell_mapping::all(conn)?;
                 Ok::<_, DatabaseError>(Part { rows, building, mappings })
             })
             .await?;
@@ -137,13 +132,7 @@ impl Router {
         part: Part,
     ) -> Result<Vec<Instance>, ReadError> {
         let (cells, unusable) = self.cells.adopt_all(&part.mappings);
-        for mapping in &part.mappings {
-            let reason = match walk.wants(mapping) {
-                true => SkipReason::NothingInIt,
-                false => SkipReason::NotWanted,
-            };
-            walk.certificate.begin(mapping, reason);
-        }
+        walk.begin_reports(&part.mappings);
         let uuids: HashMap<i32, CellUuid> =
             part.mappings.iter().map(|mapping| (mapping.id, mapping.uuid)).collect();
         let mut wanted: BTreeMap<CellUuid, Vec<InstanceUuid>> = BTreeMap::new();
@@ -159,20 +148,16 @@ impl Router {
         }
         let mut details = self.read_details(walk, &cells, wanted).await;
         details.found.extend(part.building);
-        let known = |row: &&Mapped| row.cell_id.is_none() && !details.found.contains_key(&row.uuid);
         // Decided, or deleted, since the mappings were read.
-        let moved: Vec<InstanceUuid> = part.rows.iter().filter(known).map(|row| row.uuid).collect();
+        let has_left =
+            |row: &&Mapped| row.cell_id.is_none() && !details.found.contains_key(&row.uuid);
+        let moved: Vec<InstanceUuid> =
+            part.rows.iter().filter(has_left).map(|row| row.uuid).collect();
         details.moved.extend(moved);
         self.resolve(ctx, walk, &mut details).await?;
         let instances = part.rows.iter().filter_map(|row| details.found.remove(&row.uuid));
         Ok(instances.filter(|instance| walk.query.filters.matches(instance)).collect())
     }
-}
-
-fn are_known(rows: &[Mapped], mappings: &[CellMapping]) -> bool {
-    rows.iter()
-        .filter_map(|row| row.cell_id)
-        .all(|id| mappings.iter().any(|mapping| mapping.id == id))
 }
 
 fn values_of(row: &Mapped) -> SortValues {

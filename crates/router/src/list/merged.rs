@@ -21,7 +21,6 @@ use cellzero_types::list_order::compare;
 use cellzero_types::{CellUuid, Home, Instance, InstanceUuid, RequestContext, SortValues};
 use futures_util::future::join_all;
 
-use super::certificate::SkipReason;
 use super::source::{self, Candidate, CellSource, First, KnownSource, Sources};
 use super::{Found, Walk};
 use crate::cells::{CellError, CellHandle};
@@ -124,17 +123,9 @@ impl Router {
         let may_hold = |mapping: &CellMapping| {
             holding.as_ref().is_none_or(|holding| holding.contains(&mapping.id))
         };
-        let mut asked = HashSet::new();
-        for mapping in &mappings {
-            let reason = match walk.wants(mapping) {
-                true => SkipReason::NothingInIt,
-                false => SkipReason::NotWanted,
-            };
-            walk.certificate.begin(mapping, reason);
-            if walk.wants(mapping) && may_hold(mapping) {
-                asked.insert(mapping.uuid);
-            }
-        }
+        walk.begin_reports(&mappings);
+        let asked = mappings.iter().filter(|mapping| walk.wants(mapping) && may_hold(mapping));
+        let asked: HashSet<CellUuid> = asked.map(|mapping| mapping.uuid).collect();
         let (handles, unusable) = self.cells.adopt_all(&mappings);
         for (cell, error) in unusable {
             if asked.contains(&cell) {
@@ -396,7 +387,7 @@ impl Router {
         }
         for uuid in merge.moved {
             listed.retain(|(_, instance)| instance.uuid != uuid);
-            match self.show(ctx, uuid).await {
+            match self.show(&walk.in_time(ctx), uuid).await {
                 Ok(instance) => {
                     let values = instance.sort_values(&walk.order);
                     if walk.holds(&values, end.as_ref().filter(|_| !complete))

@@ -81,6 +81,22 @@ impl Walk {
         if self.foreign { Whose::Novas } else { Whose::Ours }
     }
 
+    /// The same caller with the time that is left for the list.
+    fn in_time(&self, ctx: &RequestContext) -> RequestContext {
+        ctx.clone().with_timeout(self.deadline.remaining())
+    }
+
+    /// A report for each cell: not asked, as long as nothing else is said.
+    fn begin_reports(&mut self, mappings: &[CellMapping]) {
+        for mapping in mappings {
+            let reason = match self.wants(mapping) {
+                true => SkipReason::NothingInIt,
+                false => SkipReason::NotWanted,
+            };
+            self.certificate.begin(mapping, reason);
+        }
+    }
+
     /// Whether a cell may be asked at all.
     fn wants(&self, mapping: &CellMapping) -> bool {
         self.query.cells.as_ref().is_none_or(|cells| cells.contains(&mapping.uuid))
@@ -183,7 +199,8 @@ impl Router {
         deadline: Deadline,
     ) -> Result<SortValues, ReadError> {
         let not_found = ReadError::MarkerNotFound { marker };
-        let mapping = match self.mapping(ctx, marker).await {
+        let in_time = || ctx.clone().with_timeout(deadline.remaining());
+        let mapping = match self.mapping(&in_time(), marker).await {
             Ok(mapping) => mapping,
             Err(ReadError::InstanceNotFound { .. }) => return Err(not_found),
             Err(error) => return Err(error),
@@ -195,7 +212,7 @@ impl Router {
             return Ok(instance.sort_values(order));
         }
         let Some(cell) = mapping.cell else {
-            return match self.show(ctx, marker).await {
+            return match self.show(&in_time(), marker).await {
                 Ok(instance) => Ok(instance.sort_values(order)),
                 Err(ReadError::InstanceNotFound { .. }) => Err(not_found),
                 Err(error) => Err(error),
@@ -222,8 +239,11 @@ impl Walk {
         let cells = self.certificate.into_reports();
         let down: Vec<_> =
             cells.iter().filter(|cell| cell.answered.is_down()).map(|cell| cell.cell).collect();
+        // By its place, so that it works whatever becomes of the marker.
+        let start = self.start.map(|values| Cursor::new(self.order.clone(), values));
         let missing = (!down.is_empty()).then(|| ListQuery {
             cells: Some(down),
+            after: start.map(After::Cursor),
             until: next.clone().or_else(|| self.query.until.clone()),
             ..self.query
         });
