@@ -360,7 +360,7 @@ impl<K: SchemaKind> Pool<K> {
             let message = "the deadline passed before the operation began";
             return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
         }
-        fault::point(FaultPlace::Operation)?;
+        fault::point(FaultPlace::Uncounted)?;
         let mut connection = match self.take_idle(deadline) {
             Some(connection) => connection,
             None => {

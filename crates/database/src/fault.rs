@@ -12,9 +12,9 @@ use diesel::QueryResult;
 #[cfg_attr(not(feature = "failpoints"), expect(unreachable_pub, reason = "only a test is asked"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPlace {
-    /// An operation is about to take a connection. This is not among the places that are walked
-    /// through: a process that is dead by then does not get any further.
-    Operation,
+    /// An operation is about to take a connection, or a probe to be sent. This is not among the
+    /// places that are walked through: a process that is dead by then does not get any further.
+    Uncounted,
     /// A statement is about to be sent.
     Statement,
     /// A `COMMIT` is about to be sent.

@@ -125,7 +125,7 @@ mod inner {
         match place {
             FaultPlace::BeforeCommit => fate() == CommitFate::Lost,
             FaultPlace::AfterCommit => fate() == CommitFate::Unacknowledged,
-            FaultPlace::Operation | FaultPlace::Statement => false,
+            FaultPlace::Uncounted | FaultPlace::Statement => false,
         }
     }
 

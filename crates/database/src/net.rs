@@ -81,6 +81,8 @@ struct Health {
     in_transaction: bool,
     /// Why the open transaction cannot be committed any more.
     doomed: Option<ErrorKind>,
+    /// What it meets where a test makes connections fail.
+    place: FaultPlace,
 }
 
 impl<C: AsyncConnection> Net<C> {
@@ -102,6 +104,7 @@ impl<C: AsyncConnection> Net<C> {
                 suspect: false,
                 in_transaction: false,
                 doomed: None,
+                place: FaultPlace::Statement,
             },
             transactions: AnsiTransactionManager::default(),
             texts: KeptTexts::default(),
@@ -173,7 +176,9 @@ impl<C: AsyncConnection> Net<C> {
     pub(crate) fn uncounted<T>(&mut self, ask: impl FnOnce(&mut Net<C>) -> T) -> T {
         let unused = Arc::new(Tally::default());
         let tally = std::mem::replace(&mut self.tally, unused);
+        let place = std::mem::replace(&mut self.health.place, FaultPlace::Uncounted);
         let answer = ask(self);
+        self.health.place = place;
         self.tally = tally;
         answer
     }
@@ -245,7 +250,7 @@ impl Health {
 
     /// Breaks as if the network had, where a test wants that.
     fn meet_fault(&mut self) -> QueryResult<()> {
-        fault::point(FaultPlace::Statement).inspect_err(|error| self.learn(error))
+        fault::point(self.place).inspect_err(|error| self.learn(error))
     }
 
     /// Polls one exchange with the server to its end or to the deadline, and learns from an error.

@@ -123,8 +123,8 @@ impl Sign {
 }
 
 /// Probes until the cell answers, its breaker closed by itself, or nobody needs it any more.
-async fn probe(breaker: Weak<Breaker>, database: CellDatabase) {
-    let Some(options) = breaker.upgrade().map(|breaker| breaker.options) else { return };
+async fn probe(held: Weak<Breaker>, database: CellDatabase) {
+    let Some(options) = held.upgrade().map(|breaker| breaker.options) else { return };
     let mut delays = ExponentialBuilder::new()
         .with_min_delay(options.backoff_min)
         .with_max_delay(options.backoff_max)
@@ -134,7 +134,7 @@ async fn probe(breaker: Weak<Breaker>, database: CellDatabase) {
     loop {
         let deadline = Deadline::after(options.probe_timeout);
         let answer = database.run("probe", deadline, |conn| conn.ping()).await;
-        let Some(breaker) = breaker.upgrade() else { return };
+        let Some(breaker) = held.upgrade() else { return };
         let error = answer.as_ref().err();
         if Sign::of(error) == Sign::Answer {
             breaker.close();
@@ -145,6 +145,10 @@ async fn probe(breaker: Weak<Breaker>, database: CellDatabase) {
         }
         drop(breaker);
         tokio::time::sleep(delays.next().unwrap_or(options.backoff_max)).await;
+        // Another question may have been answered meanwhile.
+        if held.upgrade().is_none_or(|breaker| breaker.lock().is_none()) {
+            return;
+        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Script {
             if state.struck && fault == Fault::Crash {
                 return true;
             }
-            if place == FaultPlace::Operation {
+            if place == FaultPlace::Uncounted {
                 return false;
             }
             let number = state.met;
