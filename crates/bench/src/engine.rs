@@ -2,16 +2,18 @@
 //! load of the machine.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use cellzero::{Accepted, InstanceUuid, ListQuery};
-use cellzero_test_support::{Engine, TestDatabase};
+use anyhow::ensure;
+use cellzero::{
+    Accepted, BootRequest, CellUuid, ControlPlane, Counters, InstanceUuid, PlaneCounters,
+};
+use cellzero_test_support::Engine;
 use tokio::runtime::Runtime;
 
-use crate::floor::{Boot, ListReader, Names, Pair, ShowReader};
-use crate::measure::{Counts, Measured};
-use crate::plane::{self, PROJECT, Plane};
+use crate::burst::Burst;
+use crate::floor::{Boot, Names, Pair, Sent, ShowReader};
+use crate::measure::{Clock, Counts, Measured, Run};
+use crate::plane::{self, Plane};
 
 /// Boot: accept, the hosts, the placement, cell0, the decision.
 const BOOT_DEPTH: u32 = 5;
@@ -19,33 +21,74 @@ const BOOT_DEPTH: u32 = 5;
 const SHOW_DEPTH: u32 = 2;
 /// Delete: the decision, cell0, the intent that is forgotten.
 const DELETE_DEPTH: u32 = 3;
-/// List: the mappings, the cells of the page at once.
-const LIST_DEPTH: u32 = 2;
+/// Boot to a cell: the same, and the build that is sent and forgotten.
+const BOOT_TO_CELL_DEPTH: u32 = 7;
+/// Open: the API database, cell0.
+const OPEN_DEPTH: u32 = 2;
 
 /// The operations that the targets are about, by name.
 pub(crate) const BOOT: &str = "boot to cell0";
 pub(crate) const SHOW: &str = "show";
 /// How many instances a batch has.
 pub(crate) const BATCH: u32 = 200;
-/// How many instances are listed.
-const LISTED: u32 = 1_000;
+/// How many callers boot at once, and how often each.
+pub(crate) const CALLERS: usize = 8;
+const BOOTS_EACH: usize = 5;
 
-/// How often each operation is done.
+/// How often each operation is done, and on how much.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runs {
     boots: usize,
     batches: usize,
+    bursts: usize,
     shows: usize,
-    lists: usize,
-    warm_up: usize,
+    opens: usize,
+    pub(crate) lists: usize,
+    pub(crate) warm_up: usize,
+    /// How many cells the widest list goes over.
+    pub(crate) cells: usize,
+    /// How many instances a cell has.
+    pub(crate) per_cell: u32,
+    /// How many it has at the end.
+    pub(crate) per_cell_large: u32,
+    /// How many cells hang.
+    pub(crate) hung: [usize; 3],
 }
 
 impl Runs {
     /// For figures.
-    pub(crate) const FULL: Runs =
-        Runs { boots: 200, batches: 7, shows: 500, lists: 30, warm_up: 10 };
+    pub(crate) const FULL: Runs = Runs {
+        boots: 200,
+        batches: 7,
+        bursts: 15,
+        shows: 500,
+        opens: 20,
+        lists: 30,
+        warm_up: 10,
+        cells: 100,
+        per_cell: 1_000,
+        per_cell_large: 10_000,
+        hung: [1, 10, 50],
+    };
     /// To see whether it works.
-    pub(crate) const QUICK: Runs = Runs { boots: 10, batches: 2, shows: 20, lists: 3, warm_up: 3 };
+    pub(crate) const QUICK: Runs = Runs {
+        boots: 10,
+        batches: 2,
+        bursts: 2,
+        shows: 20,
+        opens: 2,
+        lists: 3,
+        warm_up: 3,
+        cells: 16,
+        per_cell: 1_000,
+        per_cell_large: 2_000,
+        hung: [1, 4, 8],
+    };
+
+    /// Over how many cells lists go.
+    pub(crate) fn widths(self) -> impl Iterator<Item = usize> {
+        [1, 4, 16, 64, 100].into_iter().filter(move |cells| *cells <= self.cells)
+    }
 }
 
 /// The name of a batch of boots.
@@ -55,29 +98,56 @@ pub(crate) fn batch_name() -> String {
 
 /// Runs everything.
 pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
-    let mut bench = Bench::open(engine, runs)?;
     let mut all = Vec::new();
-    let (booted, buried) = bench.boots(&mut all)?;
+    let mut bench = Bench::open(engine, runs, Destination::Cell0)?;
+    let (booted, buried) = bench.boots(BOOT, BOOT_DEPTH, &mut all)?;
     bench.plane.analyze()?;
     bench.twin.analyze()?;
     bench.shows(&booted, &mut all)?;
     bench.batches(&mut all)?;
+    bench.bursts(&mut all)?;
     bench.deletes(&booted, &buried, &mut all)?;
+    bench.opens(&mut all)?;
     bench.close()?;
-    for cells in [1, 4, 16] {
-        all.push(lists(engine, cells, runs)?);
-    }
+    let mut bench = Bench::open(engine, runs, Destination::Cell)?;
+    bench.boots("boot to a cell", BOOT_TO_CELL_DEPTH, &mut all)?;
+    bench.close()?;
+    all.extend(crate::lists::run(engine, runs)?);
     Ok(all)
 }
 
+/// Where boots end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    Cell0,
+    Cell,
+}
+
+impl Destination {
+    fn request(self, count: u32) -> anyhow::Result<BootRequest> {
+        match self {
+            Destination::Cell0 => plane::hopeless(count),
+            Destination::Cell => plane::fitting(count),
+        }
+    }
+
+    /// The uuid and the URL of its database.
+    fn of(self, plane: &Plane) -> (CellUuid, &str) {
+        match self {
+            Destination::Cell0 => (CellUuid::CELL0, plane.cell0.url()),
+            Destination::Cell => (plane.cell_uuids()[0], plane.cells[0].url()),
+        }
+    }
+}
+
 /// Two runtimes: the plane's, and one for the floor that only this thread polls.
-struct Runtimes {
-    ours: Runtime,
-    floor: Runtime,
+pub(crate) struct Runtimes {
+    pub(crate) ours: Runtime,
+    pub(crate) floor: Runtime,
 }
 
 impl Runtimes {
-    fn new() -> anyhow::Result<Runtimes> {
+    pub(crate) fn new() -> anyhow::Result<Runtimes> {
         let ours = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let floor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Runtimes { ours, floor })
@@ -87,6 +157,7 @@ impl Runtimes {
 struct Bench {
     engine: Engine,
     runs: Runs,
+    destination: Destination,
     runtimes: Runtimes,
     plane: Plane,
     /// The floor's own databases, with the same schema.
@@ -98,24 +169,27 @@ struct Bench {
 }
 
 impl Bench {
-    fn open(engine: Engine, runs: Runs) -> anyhow::Result<Bench> {
+    fn open(engine: Engine, runs: Runs, destination: Destination) -> anyhow::Result<Bench> {
         let runtimes = Runtimes::new()?;
-        let plane = runtimes.ours.block_on(Plane::open(engine, &[4]))?;
-        let twin = runtimes.ours.block_on(Plane::open(engine, &[]))?;
-        let (api, cell0) = (plane.api.url(), plane.cell0.url());
-        let mut beside = runtimes.floor.block_on(Pair::open(engine, api, cell0))?;
-        let (api, cell0) = (twin.api.url(), twin.cell0.url());
-        let mut floor = runtimes.floor.block_on(Pair::open(engine, api, cell0))?;
-        let boot = capture(&runtimes, &plane, &mut beside, engine)?;
+        let plane = runtimes.ours.block_on(Plane::open(engine, &[4_000]))?;
+        let twin = runtimes.ours.block_on(Plane::open(engine, &[4_000]))?;
+        let pair = |plane: &Plane| {
+            let (_, cell) = destination.of(plane);
+            runtimes.floor.block_on(Pair::open(engine, plane.api.url(), cell))
+        };
+        let (mut beside, mut floor) = (pair(&plane)?, pair(&twin)?);
+        let boot = capture(&runtimes, &plane, &mut beside, destination)?;
         runtimes.floor.block_on(floor.run(&boot.prepare()))?;
-        Ok(Bench { engine, runs, runtimes, plane, twin, floor, beside, boot })
+        Ok(Bench { engine, runs, destination, runtimes, plane, twin, floor, beside, boot })
     }
 
     fn boots(
         &mut self,
+        name: &str,
+        depth: u32,
         all: &mut Vec<Measured>,
     ) -> anyhow::Result<(Vec<InstanceUuid>, Vec<Names>)> {
-        let mut measured = Measured::new(BOOT, BOOT_DEPTH);
+        let mut measured = Measured::new(name, depth);
         let (mut booted, mut buried) = (Vec::new(), Vec::new());
         for round in 0..self.runs.warm_up + self.runs.boots {
             let mut unused = Measured::new("", 0);
@@ -141,18 +215,73 @@ impl Bench {
 
     fn boot_ours(&self, count: u32, measured: &mut Measured) -> anyhow::Result<Accepted> {
         let plane = &self.plane.plane;
-        let (ctx, request) = (plane::user(), plane::hopeless(count)?);
         let before = plane.counters();
-        let (took, accepted) = timed(&self.runtimes.ours, async {
-            let accepted = plane.boot(&ctx, request).await?;
-            let settled = plane.settle_accepted(&accepted).await?;
-            if settled.in_cell0 != count as usize {
-                bail!("{} of {count} were buried", settled.in_cell0);
-            }
-            Ok(accepted)
-        })?;
-        measured.add_ours(took, Counts::between(&before, &plane.counters()));
+        let (run, accepted) =
+            timed(&self.runtimes.ours, boot_once(plane, self.destination, count))?;
+        measured.add_ours(run, Counts::between(&before, &plane.counters()));
         Ok(accepted)
+    }
+
+    /// Boots of many callers at once, each one after another.
+    fn bursts(&mut self, all: &mut Vec<Measured>) -> anyhow::Result<()> {
+        let name = format!("{} boots to cell0 from {CALLERS} callers", CALLERS * BOOTS_EACH);
+        let mut measured = Measured::new(name, BOOT_DEPTH);
+        let (api, (_, cell)) = (self.twin.api.url(), self.destination.of(&self.twin));
+        let mut burst = Burst::start(self.engine, (api, cell), &self.boot)?;
+        for round in 0..self.runs.bursts + 1 {
+            let mut unused = Measured::new("", 0);
+            let counted = if round == 0 { &mut unused } else { &mut measured };
+            let plane = &self.plane.plane;
+            let before = plane.counters();
+            let destination = self.destination;
+            let (run, ()) = timed(&self.runtimes.ours, async {
+                let callers = (0..CALLERS).map(|_| {
+                    let plane = plane.clone();
+                    tokio::spawn(async move {
+                        for _ in 0..BOOTS_EACH {
+                            boot_once(&plane, destination, 1).await?;
+                        }
+                        Ok::<_, anyhow::Error>(())
+                    })
+                });
+                for caller in callers.collect::<Vec<_>>() {
+                    caller.await??;
+                }
+                Ok(())
+            })?;
+            counted.add_ours(run, Counts::between(&before, &plane.counters()));
+            let before = burst.sent();
+            let run = burst.run(BOOTS_EACH)?;
+            counted.add_floor(run, before, burst.sent());
+        }
+        all.push(measured);
+        Ok(())
+    }
+
+    /// A plane that is opened and closed; the floor connects to both databases, asks once, and goes.
+    fn opens(&mut self, all: &mut Vec<Measured>) -> anyhow::Result<()> {
+        let mut measured = Measured::new("open and close of a plane", OPEN_DEPTH);
+        let (api, (_, cell)) = (self.plane.api.url(), self.destination.of(&self.plane));
+        for _ in 0..self.runs.opens {
+            let config = self.plane.config.clone();
+            let (run, counters) = timed(&self.runtimes.ours, async {
+                let plane = ControlPlane::open(config).await?;
+                let counters = plane.counters();
+                plane.close().await?;
+                Ok(counters)
+            })?;
+            measured.add_ours(run, Counts::between(&unused_yet(), &counters));
+            let engine = self.engine;
+            let (run, sent) = timed(&self.runtimes.floor, async {
+                let mut pair = Pair::open(engine, api, cell).await?;
+                pair.api.query("SELECT 1", &[]).await?;
+                pair.cell.query("SELECT 1", &[]).await?;
+                Ok(pair.sent())
+            })?;
+            measured.add_floor(run, Sent::default(), sent);
+        }
+        all.push(measured);
+        Ok(())
     }
 
     fn boot_floor(&mut self, count: u32, measured: &mut Measured) -> anyhow::Result<Vec<Names>> {
@@ -217,15 +346,38 @@ impl Bench {
     }
 }
 
+/// The counters of a plane that is not open yet.
+fn unused_yet() -> PlaneCounters {
+    PlaneCounters { api: Counters::default(), cells: Vec::new(), claim_conflicts: 0 }
+}
+
+/// Boots, and waits until all have their home.
+async fn boot_once(
+    plane: &ControlPlane,
+    destination: Destination,
+    count: u32,
+) -> anyhow::Result<Accepted> {
+    let accepted = plane.boot(&plane::user(), destination.request(count)?).await?;
+    let settled = plane.settle_accepted(&accepted).await?;
+    let done = match destination {
+        Destination::Cell0 => settled.in_cell0,
+        Destination::Cell => settled.in_cells,
+    };
+    ensure!(done == count as usize, "{done} of {count} came to {destination:?}");
+    Ok(accepted)
+}
+
 /// Boots once and reads back what was written.
 fn capture(
     runtimes: &Runtimes,
     plane: &Plane,
     beside: &mut Pair,
-    engine: Engine,
+    destination: Destination,
 ) -> anyhow::Result<Boot> {
     let ctx = plane::user();
-    let accepted = runtimes.ours.block_on(plane.plane.boot(&ctx, plane::hopeless(1)?))?;
+    let engine = plane.api.engine();
+    let request = destination.request(1)?;
+    let accepted = runtimes.ours.block_on(plane.plane.boot(&ctx, request))?;
     let instance = accepted[0].to_string();
     let rows = runtimes.floor.block_on(Boot::capture_accepted(beside, engine, &instance))?;
     runtimes.ours.block_on(plane.plane.settle_accepted(&accepted))?;
@@ -235,51 +387,18 @@ fn capture(
         device: String::new(),
         request: ctx.request_id,
     };
-    runtimes.floor.block_on(Boot::capture(beside, engine, names, rows))
-}
-
-/// The list of a thousand instances over so many cells.
-fn lists(engine: Engine, cells: usize, runs: Runs) -> anyhow::Result<Measured> {
-    let runtimes = Runtimes::new()?;
-    let share =
-        |cell: usize| (LISTED as usize * (cell + 1) / cells) - LISTED as usize * cell / cells;
-    let rooms: Vec<i32> = (0..cells).map(share).map(i32::try_from).collect::<Result<_, _>>()?;
-    let plane = runtimes.ours.block_on(Plane::open(engine, &rooms))?;
-    runtimes.ours.block_on(plane.fill(LISTED)).context("the instances to be listed")?;
-    plane.analyze()?;
-    let mut urls: Vec<&str> = plane.cells.iter().map(TestDatabase::url).collect();
-    urls.push(plane.cell0.url());
-    let reader = ListReader::open(engine, plane.api.url(), &urls);
-    let mut reader = runtimes.floor.block_on(reader)?;
-    let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
-    let mut measured = Measured::new(format!("list {LISTED} over {cells}"), LIST_DEPTH);
-    for round in 0..runs.warm_up.min(3) + runs.lists {
-        let mut unused = Measured::new("", 0);
-        let counted = if round < runs.warm_up.min(3) { &mut unused } else { &mut measured };
-        let (ctx, query) = (plane::user(), ListQuery::default().limit(LISTED));
-        let before = plane.plane.counters();
-        let (took, page) =
-            timed(&runtimes.ours, async { Ok(plane.plane.list(&ctx, &query).await?) })?;
-        counted.add_ours(took, Counts::between(&before, &plane.plane.counters()));
-        let before = reader.sent();
-        let (took, listed) = timed(&runtimes.floor, reader.list(PROJECT, LISTED as usize))?;
-        counted.add_floor(took, before, reader.sent());
-        if (page.instances.len(), listed) != (LISTED as usize, LISTED as usize) {
-            bail!("{} listed, {listed} by the floor", page.instances.len());
-        }
-    }
-    runtimes.ours.block_on(plane.plane.close())?;
-    Ok(measured)
+    let (cell, _) = destination.of(plane);
+    runtimes.floor.block_on(Boot::capture(beside, engine, (names, cell), rows))
 }
 
 /// Runs a future and says how long it took.
 fn timed<T>(
     runtime: &Runtime,
     work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<(Duration, T)> {
+) -> anyhow::Result<(Run, T)> {
     runtime.block_on(async {
-        let start = Instant::now();
+        let clock = Clock::start();
         let done = work.await?;
-        Ok((start.elapsed(), done))
+        Ok((clock.stop(), done))
     })
 }

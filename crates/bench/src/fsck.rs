@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use cellzero::{Config, ControlPlane, FsckOptions};
 use cellzero_test_support::Engine;
 
+use crate::measure::status_mb;
 use crate::plane::Plane;
 
 /// How many cells are checked.
@@ -83,16 +84,8 @@ pub(crate) fn child(api: &str) -> anyhow::Result<()> {
         let report = plane.fsck(FsckOptions::default()).await?;
         let seconds = began.elapsed().as_secs_f64();
         ensure!(report.is_clean(), "{:?}", report.findings.first());
-        println!("{} {seconds} {}", report.uuids_checked, memory_peak_mb()?);
+        println!("{} {seconds} {}", report.uuids_checked, status_mb("VmHWM:")?);
         plane.close().await?;
         Ok(())
     })
-}
-
-/// The highest resident memory of this process.
-fn memory_peak_mb() -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("the kernel's figures")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.context("no VmHWM")?.parse::<f64>()? / 1024.0)
 }

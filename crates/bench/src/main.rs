@@ -6,11 +6,16 @@
 //! driver and the same server. Counts are measured by the plane's own counters; a target that is
 //! missed by a count makes it fail, a time never does.
 
+mod burst;
 mod engine;
 mod floor;
 mod fsck;
+mod grow;
+mod lists;
+mod machine;
 mod measure;
 mod plane;
+mod plot;
 mod report;
 
 use std::path::PathBuf;
@@ -34,9 +39,18 @@ struct Arguments {
     /// Instead of all that, what a check of 100,000 instances in 16 cells costs.
     #[arg(long)]
     fsck: bool,
-    /// Where the figures are written as Markdown.
-    #[arg(long, default_value = "target/bench.md")]
-    output: PathBuf,
+    /// Where the figures are written as Markdown, with a picture beside them; of all engines and
+    /// without `--quick` docs/performance.md, else target/bench.md.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn output(&self) -> PathBuf {
+        let whole = self.engines.is_empty() && !self.quick;
+        let usual = if whole { "docs/performance.md" } else { "target/bench.md" };
+        self.output.clone().unwrap_or_else(|| usual.into())
+    }
 }
 
 fn parse_engine(name: &str) -> Result<Engine, String> {
@@ -73,8 +87,13 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!("{}", report::table(&all));
-    std::fs::write(&arguments.output, report::markdown(&all))
-        .with_context(|| format!("cannot write {}", arguments.output.display()))?;
+    let output = arguments.output();
+    let picture = output.with_extension("svg");
+    plot::draw(&picture, &all, &runs.widths().collect::<Vec<_>>())?;
+    let picture = picture.file_name().unwrap_or_default().to_string_lossy();
+    let engines: Vec<Engine> = all.iter().map(|(engine, _)| *engine).collect();
+    let machine = machine::describe(&engines);
+    report::write(&output, &report::markdown(&all, runs, &machine, &picture))?;
     let missed = report::missed(&all);
     for missed in &missed {
         println!("target missed: {missed}");

@@ -1,7 +1,8 @@
 //! What was measured of one operation: times and counts, ours and the floor's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use cellzero::{CellUuid, Counters, PlaneCounters};
 
 use crate::floor::Sent;
@@ -62,6 +63,33 @@ impl Counts {
     }
 }
 
+/// One run of an operation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Run {
+    /// From the question to the answer.
+    pub(crate) wall: Duration,
+    /// What this process computed for it, on all its threads.
+    pub(crate) cpu: Duration,
+}
+
+/// A stopwatch for [`Run`].
+pub(crate) struct Clock(Instant, Duration);
+
+impl Clock {
+    pub(crate) fn start() -> Clock {
+        Clock(Instant::now(), process_time())
+    }
+
+    pub(crate) fn stop(&self) -> Run {
+        Run { wall: self.0.elapsed(), cpu: process_time().saturating_sub(self.1) }
+    }
+}
+
+fn process_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// One operation, done many times by the plane and by the floor in turns.
 #[derive(Debug)]
 pub(crate) struct Measured {
@@ -69,8 +97,12 @@ pub(crate) struct Measured {
     pub(crate) operation: String,
     /// How many questions to databases wait for one another, by design.
     pub(crate) depth: u32,
-    ours: Vec<Duration>,
-    floor: Vec<Duration>,
+    /// The rows of instances that one run read from cells, ours and the floor's.
+    pub(crate) rows: Option<(u64, u64)>,
+    /// By how many megabytes the process grew while it ran, ours and the floor's.
+    pub(crate) memory: Option<(f64, f64)>,
+    ours: Vec<Run>,
+    floor: Vec<Run>,
     counts: Counts,
     varied: bool,
     sent: Sent,
@@ -81,6 +113,8 @@ impl Measured {
         Measured {
             operation: operation.into(),
             depth,
+            rows: None,
+            memory: None,
             ours: Vec::new(),
             floor: Vec::new(),
             counts: Counts::default(),
@@ -90,17 +124,17 @@ impl Measured {
     }
 
     /// Takes one run of the plane.
-    pub(crate) fn add_ours(&mut self, took: Duration, counts: Counts) {
+    pub(crate) fn add_ours(&mut self, run: Run, counts: Counts) {
         self.varied |= !self.ours.is_empty() && counts != self.counts;
         self.counts = self.counts.max(counts);
-        self.ours.push(took);
+        self.ours.push(run);
     }
 
     /// Takes one run of the floor.
-    pub(crate) fn add_floor(&mut self, took: Duration, before: Sent, after: Sent) {
+    pub(crate) fn add_floor(&mut self, run: Run, before: Sent, after: Sent) {
         self.sent.statements = self.sent.statements.max(after.statements - before.statements);
         self.sent.commits = self.sent.commits.max(after.commits - before.commits);
-        self.floor.push(took);
+        self.floor.push(run);
     }
 
     /// How often it was done.
@@ -112,13 +146,14 @@ impl Measured {
         Spread::of(&self.ours)
     }
 
-    pub(crate) fn floor(&self) -> Spread {
-        Spread::of(&self.floor)
+    /// None where nothing was measured beside it.
+    pub(crate) fn floor(&self) -> Option<Spread> {
+        (!self.floor.is_empty()).then(|| Spread::of(&self.floor))
     }
 
     /// By how much the plane takes longer than the floor, in the middle.
-    pub(crate) fn ratio(&self) -> f64 {
-        self.ours().median / self.floor().median
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        Some(self.ours().p50 / self.floor()?.p50)
     }
 
     /// The most that one run asked for.
@@ -140,20 +175,46 @@ impl Measured {
 /// The middle and the upper end of many times, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) p95: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// The middle of the processor times.
+    pub(crate) cpu: f64,
 }
 
 impl Spread {
-    fn of(times: &[Duration]) -> Spread {
-        let mut micros: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
-        micros.sort_by(f64::total_cmp);
-        let at = |part: f64| {
-            let index = (micros.len().saturating_sub(1) as f64 * part).round() as usize;
-            micros.get(index).copied().unwrap_or(f64::NAN)
-        };
-        Spread { median: at(0.5), p95: at(0.95) }
+    fn of(runs: &[Run]) -> Spread {
+        let wall = sorted(runs.iter().map(|run| run.wall));
+        let cpu = sorted(runs.iter().map(|run| run.cpu));
+        Spread { p50: at(&wall, 0.5), p99: at(&wall, 0.99), cpu: at(&cpu, 0.5) }
     }
+}
+
+fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {
+    let mut micros: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e6).collect();
+    micros.sort_by(f64::total_cmp);
+    micros
+}
+
+fn at(micros: &[f64], part: f64) -> f64 {
+    let index = (micros.len().saturating_sub(1) as f64 * part).round() as usize;
+    micros.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// By how many megabytes this process grows at most while some work runs.
+pub(crate) fn growth<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<f64> {
+    // Sets the peak back to what is held now.
+    std::fs::write("/proc/self/clear_refs", "5").context("the kernel's peak of memory")?;
+    let before = status_mb("VmRSS:")?;
+    work()?;
+    Ok(status_mb("VmHWM:")? - before)
+}
+
+/// A line of the kernel's figures of this process, in megabytes.
+pub(crate) fn status_mb(name: &str) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("the kernel's figures")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes.with_context(|| format!("no {name}"))?.parse::<f64>()? / 1024.0)
 }
 
 #[cfg(test)]
@@ -161,9 +222,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_and_p95_near_the_end() {
-        let times: Vec<Duration> = (1..=101).rev().map(Duration::from_micros).collect();
-        let spread = Spread::of(&times);
-        assert_eq!((spread.median.round(), spread.p95.round()), (51.0, 96.0));
+    fn p50_is_the_middle_and_p99_near_the_end() {
+        let run = |n| Run { wall: Duration::from_micros(n), cpu: Duration::from_micros(2 * n) };
+        let runs: Vec<Run> = (1..=101).rev().map(run).collect();
+        let spread = Spread::of(&runs);
+        assert_eq!((spread.p50.round(), spread.p99.round()), (51.0, 100.0));
+        assert_eq!(spread.cpu.round(), 102.0);
     }
 }

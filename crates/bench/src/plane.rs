@@ -5,7 +5,7 @@ use cellzero::*;
 use cellzero_test_support::{Engine, TestDatabase, create_database};
 
 /// The project of everything that is booted.
-pub(crate) const PROJECT: &str = "bench-project";
+const PROJECT: &str = "bench-project";
 const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 /// A flavor that every host has room for.
 const SMALL: &str = "small";
@@ -20,6 +20,8 @@ const BATCHES_BETWEEN_REPORTS: u32 = 50;
 pub(crate) struct Plane {
     /// The plane itself, without a worker.
     pub(crate) plane: ControlPlane,
+    /// How it was opened.
+    pub(crate) config: Config,
     /// Its API database.
     pub(crate) api: TestDatabase,
     /// Its cell0.
@@ -39,7 +41,7 @@ impl Plane {
         };
         let (api, cell0) = (database("api")?, database("cell0")?);
         let config = Config::new(api.url()).cell0(cell0.url()).without_worker();
-        let plane = ControlPlane::open(config).await?;
+        let plane = ControlPlane::open(config.clone()).await?;
         let (mut cells, mut hosts) = (Vec::new(), Vec::new());
         for (room, number) in rooms.iter().zip(1..) {
             let name = format!("cell{number}");
@@ -52,9 +54,37 @@ impl Plane {
         }
         plane.flavors().create(&Flavor::new(SMALL, SMALL, 1, 512, 1)).await?;
         plane.flavors().create(&Flavor::new(HUGE, HUGE, 9_999, 9_999_999, 1)).await?;
-        let plane = Plane { plane, api, cell0, cells, hosts };
+        let plane = Plane { plane, config, api, cell0, cells, hosts };
         plane.report().await?;
         Ok(plane)
+    }
+
+    /// Its live cells, in the order of their databases.
+    pub(crate) fn cell_uuids(&self) -> Vec<CellUuid> {
+        self.hosts.iter().map(|(cell, _)| *cell).collect()
+    }
+
+    /// Points the first cells' mappings elsewhere; gives back where they pointed.
+    pub(crate) fn point_to(&self, url: &str, cells: usize) -> anyhow::Result<Vec<String>> {
+        let mut before = Vec::new();
+        for cell in self.cell_uuids().iter().take(cells) {
+            let of = format!("SELECT database_connection FROM cell_mappings WHERE uuid = '{cell}'");
+            let rows = self.api.query(&of)?;
+            let known = rows.into_iter().flatten().flatten().next();
+            before.push(known.context("a cell mapping has a URL")?);
+        }
+        self.point_back(&vec![url.to_owned(); cells])?;
+        Ok(before)
+    }
+
+    /// Points the first cells' mappings to these URLs.
+    pub(crate) fn point_back(&self, urls: &[String]) -> anyhow::Result<()> {
+        for (cell, url) in self.cell_uuids().iter().zip(urls) {
+            self.api.execute(&format!(
+                "UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{cell}'"
+            ))?;
+        }
+        Ok(())
     }
 
     /// All hosts report: one that is silent for five minutes is down, and gets nothing.
@@ -65,12 +95,12 @@ impl Plane {
         Ok(())
     }
 
-    /// Gives PostgreSQL's planner its statistics, as a server that runs for a minute has them. The
-    /// other engines keep their own.
+    /// Gives PostgreSQL's planner its statistics and its pages their final form, as a server that
+    /// runs for a minute has them. The other engines keep their own.
     pub(crate) fn analyze(&self) -> anyhow::Result<()> {
         for database in [&self.api, &self.cell0].into_iter().chain(&self.cells) {
             if database.engine() == Engine::Postgres {
-                database.execute("ANALYZE")?;
+                database.execute("VACUUM (ANALYZE)")?;
             }
         }
         Ok(())
@@ -79,11 +109,12 @@ impl Plane {
     /// Boots as many small instances as `count`, which must be exactly what there is room for.
     pub(crate) async fn fill(&self, count: u32) -> anyhow::Result<()> {
         let (mut in_cells, mut in_cell0) = (0, 0);
-        for batch in 0..count / BATCH {
+        for batch in 0..count.div_ceil(BATCH) {
             if batch % BATCHES_BETWEEN_REPORTS == 0 {
                 self.report().await?;
             }
-            self.plane.boot(&user(), request(SMALL, BATCH)?).await?;
+            let size = BATCH.min(count - batch * BATCH);
+            self.plane.boot(&user(), request(SMALL, size)?).await?;
             loop {
                 let settled = self.plane.settle().await?;
                 in_cells += settled.in_cells;
@@ -110,6 +141,11 @@ pub(crate) fn user() -> RequestContext {
 /// A request for instances that no host has room for.
 pub(crate) fn hopeless(count: u32) -> anyhow::Result<BootRequest> {
     request(HUGE, count)
+}
+
+/// A request for instances that every host has room for.
+pub(crate) fn fitting(count: u32) -> anyhow::Result<BootRequest> {
+    request(SMALL, count)
 }
 
 /// The request of the benchmark: 2 tags, 2 metadata, 1 block device, the default security group.

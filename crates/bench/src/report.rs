@@ -1,28 +1,35 @@
 //! The figures as a table and as Markdown, and what the targets say to them.
 
-use std::fmt::Write as _;
+use std::path::Path;
 
+use anyhow::Context as _;
 use cellzero_test_support::Engine;
 use comfy_table::{CellAlignment, Table};
 
-use crate::engine::{BOOT, SHOW, batch_name};
+use crate::engine::{BOOT, Runs, SHOW, batch_name};
+use crate::lists::{WIDE, large_name, list_name};
 use crate::measure::Measured;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 16] = [
     "backend",
     "operation",
     "runs",
-    "ours µs",
-    "p95",
-    "floor µs",
-    "p95",
+    "p50 µs",
+    "p99",
+    "floor p50",
+    "p99",
     "ratio",
     "statements: api + cell0 + cells",
     "floor",
     "commits",
-    "floor",
+    "round trips",
+    "rows read",
+    "CPU µs",
+    "memory MB",
     "depth",
 ];
+/// Nothing was measured there.
+const NONE: &str = "–";
 
 /// The most statements of one boot to cell0.
 const BOOT_STATEMENTS_MAX: u64 = 25;
@@ -30,20 +37,32 @@ const BOOT_STATEMENTS_MAX: u64 = 25;
 const BOOT_COMMITS: u64 = 4;
 /// The databases that a show waits for.
 const SHOW_DATABASES: u64 = 2;
+/// What lies between these two lines of the document is written here.
+const BEGIN: &str = "<!-- measured: from here to the end it is written by `cargo xtask bench` -->";
 
-fn row(engine: Engine, measured: &Measured) -> [String; 13] {
+fn row(engine: Engine, measured: &Measured) -> [String; 16] {
     let (ours, floor) = (measured.ours(), measured.floor());
     let (counts, sent) = (measured.counts(), measured.sent());
     let varied = if measured.varied() { " at most" } else { "" };
+    let number = |value: Option<f64>| value.map_or(NONE.to_owned(), |value| format!("{value:.0}"));
+    let pair = |pair: Option<(String, String)>| {
+        pair.map_or(NONE.to_owned(), |(ours, floor)| format!("{ours} / {floor}"))
+    };
+    let round_trips = match engine {
+        Engine::Sqlite => NONE.to_owned(),
+        Engine::Postgres | Engine::MariaDb => {
+            (counts.statements() + 2 * counts.commits).to_string()
+        }
+    };
     [
         engine.name().to_owned(),
         measured.operation.clone(),
         measured.runs().to_string(),
-        format!("{:.0}", ours.median),
-        format!("{:.0}", ours.p95),
-        format!("{:.0}", floor.median),
-        format!("{:.0}", floor.p95),
-        format!("{:.2}", measured.ratio()),
+        format!("{:.0}", ours.p50),
+        format!("{:.0}", ours.p99),
+        number(floor.map(|floor| floor.p50)),
+        number(floor.map(|floor| floor.p99)),
+        measured.ratio().map_or(NONE.to_owned(), |ratio| format!("{ratio:.2}")),
         format!(
             "{} + {} + {} = {}{varied}",
             counts.api,
@@ -51,9 +70,15 @@ fn row(engine: Engine, measured: &Measured) -> [String; 13] {
             counts.cells,
             counts.statements()
         ),
-        sent.statements.to_string(),
+        floor.map_or(NONE.to_owned(), |_| sent.statements.to_string()),
         counts.commits.to_string(),
-        sent.commits.to_string(),
+        round_trips,
+        pair(measured.rows.map(|(ours, floor)| (ours.to_string(), floor.to_string()))),
+        match floor {
+            Some(floor) => format!("{:.0} / {:.0}", ours.cpu, floor.cpu),
+            None => format!("{:.0}", ours.cpu),
+        },
+        pair(measured.memory.map(|(o, f)| (format!("{o:.1}"), format!("{f:.1}")))),
         measured.depth.to_string(),
     ]
 }
@@ -71,9 +96,14 @@ pub(crate) fn table(all: &[(Engine, Vec<Measured>)]) -> Table {
     table
 }
 
-/// The same as Markdown.
-pub(crate) fn markdown(all: &[(Engine, Vec<Measured>)]) -> String {
-    let mut text = String::from("# Benchmark\n\n");
+/// The same as Markdown, with the machine and the picture.
+pub(crate) fn markdown(
+    all: &[(Engine, Vec<Measured>)],
+    runs: Runs,
+    machine: &str,
+    picture: &str,
+) -> String {
+    let mut text = format!("\n## Measured\n\n{machine}\n\n");
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     text += &line(&HEADER.map(str::to_owned));
     text += &line(&HEADER.map(|_| "---".to_owned()));
@@ -82,14 +112,80 @@ pub(crate) fn markdown(all: &[(Engine, Vec<Measured>)]) -> String {
             text += &line(&row(*engine, measured));
         }
     }
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "\nMedians and 95th percentiles in microseconds; ratio of the medians, ours by floor's. \
-         Statements and commits without `BEGIN` and `COMMIT`, the most of any run. Depth: how many \
-         questions to databases wait for one another.\n"
+    text += &format!(
+        "\n![List of the first 1,000 over 1 to 100 cells, ours and the floor]({picture})\n\n\
+         ## Targets\n\n| target | {} |\n| --- |{}\n",
+        all.iter().map(|(engine, _)| engine.name()).collect::<Vec<_>>().join(" | "),
+        " --- |".repeat(all.len())
     );
+    for target in targets(runs) {
+        let is = |(_, of): &(Engine, Vec<Measured>)| match (target.is)(of) {
+            Some(is) if is <= target.most => format!("{is:.2}"),
+            Some(is) => format!("**{is:.2}**"),
+            None => NONE.to_owned(),
+        };
+        let is: Vec<String> = all.iter().map(is).collect();
+        text += &format!("| {} at most {} | {} |\n", target.what, target.most, is.join(" | "));
+    }
     text
+}
+
+/// A figure of one engine, where it was measured.
+type Figure = dyn Fn(&[Measured]) -> Option<f64>;
+
+/// A figure with the most that it should be.
+struct Target {
+    what: String,
+    most: f64,
+    is: Box<Figure>,
+}
+
+fn find<'a>(of: &'a [Measured], name: &str) -> Option<&'a Measured> {
+    of.iter().find(|measured| measured.operation == name)
+}
+
+fn targets(runs: Runs) -> Vec<Target> {
+    let ratio = |name: String, most: f64| Target {
+        what: format!("{name}: ratio to the floor"),
+        most,
+        is: Box::new(move |of| find(of, &name)?.ratio()),
+    };
+    let wide = list_name(WIDE.min(runs.cells));
+    let rows = Target {
+        what: format!("{wide}: rows read by the page and 1,024 for the rest, of 1.5 pages"),
+        most: 1.5 * 1_000.0 + 64.0 * 16.0,
+        is: Box::new({
+            let name = format!("{wide} by display_name: rows in all cells");
+            // The last thousand are the page itself, read whole.
+            move |of| Some(find(of, &name)?.rows?.0 as f64 - 1_000.0)
+        }),
+    };
+    let growth = Target {
+        what: format!("{}: by the same with {} in each cell", large_name(runs), runs.per_cell),
+        most: 1.3,
+        is: Box::new(move |of| {
+            let large = find(of, &large_name(runs))?.ours().p50;
+            Some(large / find(of, &list_name(runs.cells))?.ours().p50)
+        }),
+    };
+    let walk = format!("walk 10000 over {}", &wide["list 1000 over ".len()..]);
+    vec![
+        ratio(wide, 2.0),
+        ratio(walk, 2.0),
+        ratio(SHOW.to_owned(), 1.5),
+        ratio(BOOT.to_owned(), 1.5),
+        ratio(batch_name(), 1.5),
+        growth,
+        rows,
+    ]
+}
+
+/// Writes the figures into the document, behind what is written there by hand.
+pub(crate) fn write(path: &Path, figures: &str) -> anyhow::Result<()> {
+    let known = std::fs::read_to_string(path).unwrap_or_else(|_| "# Benchmark\n\n".to_owned());
+    let by_hand = known.split(BEGIN).next().unwrap_or_default().trim_end();
+    std::fs::write(path, format!("{by_hand}\n\n{BEGIN}\n{figures}"))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The targets that were missed: counts alone, since times depend on the machine.

@@ -44,6 +44,8 @@ pub struct ListQuery {
     pub cells: Option<Vec<CellUuid>>,
     /// Instances of every project; for admins.
     pub all_projects: bool,
+    /// Only the instances' own rows, with flavor and network: as Nova's list without details.
+    pub bare: bool,
 }
 
 impl Default for ListQuery {
@@ -56,6 +58,7 @@ impl Default for ListQuery {
             until: None,
             cells: None,
             all_projects: false,
+            bare: false,
         }
     }
 }
@@ -85,6 +88,13 @@ impl ListQuery {
     /// Instances of every project; for admins.
     pub fn all_projects(mut self) -> ListQuery {
         self.all_projects = true;
+        self
+    }
+
+    /// Without metadata, tags, block devices, security groups and faults, where an instance is
+    /// read from a cell: one statement in each cell in place of seven.
+    pub fn bare(mut self) -> ListQuery {
+        self.bare = true;
         self
     }
 

@@ -1,7 +1,10 @@
 //! Show and list, as selects of the same columns that the plane reads.
 
-use anyhow::bail;
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail};
 use cellzero_test_support::Engine;
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 
 use super::session::{Rows, Sent, Session};
@@ -21,8 +24,6 @@ const INSTANCE_COLUMNS: &str = "i.id, i.uuid, i.project_id, i.user_id, i.display
 const INSTANCE_TABLES: &str = "instances i \
     LEFT JOIN instance_extra x ON x.instance_uuid = i.uuid \
     LEFT JOIN instance_info_caches c ON c.instance_uuid = i.uuid";
-/// The column of its uuid among them.
-const UUID_AT: usize = 1;
 
 /// What the plane reads beside it; `{}` stands for the uuids.
 const BESIDE: [&str; 6] = [
@@ -68,14 +69,10 @@ pub(crate) struct ShowReader {
 impl ShowReader {
     /// Makes its statements.
     pub(crate) fn new(engine: Engine) -> ShowReader {
-        let mark = marks(engine, 1, 1);
         ShowReader {
             engine,
             mapping: mappings(engine, 1),
-            instance: format!(
-                "SELECT {INSTANCE_COLUMNS} FROM {INSTANCE_TABLES} \
-                 WHERE i.uuid IN ({mark}) AND i.deleted = 0"
-            ),
+            instance: instances(engine, 1),
             beside: beside(engine, 1),
         }
     }
@@ -84,9 +81,9 @@ impl ShowReader {
     pub(crate) async fn show(&self, plane: &mut Pair, instance: &str) -> anyhow::Result<Vec<Rows>> {
         let key = [Value::text(self.engine, instance)];
         let mut all = vec![plane.api.query(&self.mapping, &key).await?];
-        all.push(plane.cell0.query(&self.instance, &key).await?);
+        all.push(plane.cell.query(&self.instance, &key).await?);
         for sql in &self.beside {
-            all.push(plane.cell0.query(sql, &key).await?);
+            all.push(plane.cell.query(sql, &key).await?);
         }
         if all[1].len() != 1 {
             bail!("{} rows of instance {instance}", all[1].len());
@@ -95,66 +92,190 @@ impl ShowReader {
     }
 }
 
-/// Reads the newest instances of a project from all cells.
+/// Reads the newest instances of a project: the mappings are the list, as ours.
 pub(crate) struct ListReader {
     engine: Engine,
     api: Session,
-    cells: Vec<Session>,
+    /// Each cell by its uuid.
+    cells: Vec<(String, Session)>,
 }
 
+/// A place in the order of the list: the time and the uuid of an instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) created_at: String,
+    pub(crate) uuid: String,
+}
+
+/// What a page of the floor read.
+pub(crate) struct Read {
+    /// Its instances.
+    pub(crate) instances: usize,
+    /// How many rows of instances were read from cells.
+    pub(crate) rows: u64,
+    /// Where the next page begins.
+    pub(crate) last: Option<Place>,
+}
+
+/// A statement and what is bound to it.
+type Question = (String, Vec<Value>);
+
 impl ListReader {
-    /// Connects to the API database and to each cell, cell0 among them.
+    /// Connects to the API database and to each cell, by its uuid and its URL.
     pub(crate) async fn open(
         engine: Engine,
         api: &str,
-        cells: &[&str],
+        cells: &[(String, &str)],
     ) -> anyhow::Result<ListReader> {
         let api = Session::open(engine, api).await?;
-        let cells = try_join_all(cells.iter().map(|url| Session::open(engine, url))).await?;
+        let open = async |(uuid, url): &(String, &str)| {
+            Ok::<_, anyhow::Error>((uuid.clone(), Session::open(engine, url).await?))
+        };
+        let cells = try_join_all(cells.iter().map(open)).await?;
         Ok(ListReader { engine, api, cells })
     }
 
-    /// One page; says how many instances it has.
-    pub(crate) async fn list(&mut self, project: &str, limit: usize) -> anyhow::Result<usize> {
+    /// One page in the default order; `bare` without what stands beside the instances.
+    pub(crate) async fn page(
+        &mut self,
+        project: &str,
+        after: Option<&Place>,
+        limit: usize,
+        bare: bool,
+    ) -> anyhow::Result<Read> {
+        let (engine, mark) = (self.engine, marks(self.engine, 1, 1));
+        let place = after.map(|Place { created_at, uuid }| {
+            format!(
+                "AND m.created_at <= '{created_at}' \
+                 AND (m.created_at < '{created_at}' OR m.instance_uuid < '{uuid}') "
+            )
+        });
+        let text = if engine == Engine::MariaDb { "CHAR" } else { "TEXT" };
+        let sql = format!(
+            "SELECT m.instance_uuid, c.uuid, CAST(m.created_at AS {text}), m.project_id \
+             FROM {MAPPING_TABLES} WHERE m.project_id = {mark} AND m.queued_for_delete = {} {}\
+             ORDER BY m.created_at DESC, m.instance_uuid DESC LIMIT {limit}",
+            no(engine),
+            place.unwrap_or_default(),
+        );
+        let rows = self.api.query(&sql, &[Value::text(engine, project)]).await?;
+        let last = rows.last().map(|row| {
+            let text = |at: usize| row[at].as_text().unwrap_or_default().to_owned();
+            Place { created_at: text(2), uuid: text(0) }
+        });
+        let listed = rows.into_iter().map(|mut row| (row.swap_remove(1), row.swap_remove(0)));
+        let instances = self.details(listed.collect(), bare).await?;
+        Ok(Read { instances, rows: instances as u64, last })
+    }
+
+    /// The first page in the order of a column that no index has: so many keys of each cell, merged,
+    /// looked up in the mappings, and read whole.
+    pub(crate) async fn page_by(
+        &mut self,
+        project: &str,
+        column: &str,
+        limit: usize,
+    ) -> anyhow::Result<Read> {
+        let (engine, mark) = (self.engine, marks(self.engine, 1, 1));
+        let sql = format!(
+            "SELECT i.uuid, i.{column} FROM instances i WHERE i.project_id = {mark} \
+             AND i.deleted = 0 ORDER BY i.{column}, i.uuid LIMIT {limit}"
+        );
+        let of_project = vec![(sql, vec![Value::text(engine, project)])];
+        let questions = vec![of_project; self.cells.len()];
+        let answers = ask_all(engine, &mut self.cells, questions).await?;
+        let read: u64 = answers.iter().flatten().map(|rows| rows.len() as u64).sum();
+        let mut keys: Vec<Vec<Value>> = answers.into_iter().flatten().flatten().collect();
+        let text = |row: &[Value], at: usize| row[at].as_text().map(str::to_owned);
+        keys.sort_by_cached_key(|row| (text(row, 1), text(row, 0)));
+        keys.truncate(limit);
+        let uuids: Vec<Value> = keys.into_iter().map(|mut row| row.swap_remove(0)).collect();
+        let confirmed = self.api.query(&mappings(engine, uuids.len()), &uuids).await?;
+        let listed = confirmed.into_iter().map(|mut row| (row.swap_remove(1), row.swap_remove(0)));
+        let instances = self.details(listed.collect(), false).await?;
+        Ok(Read { instances, rows: read + instances as u64, last: None })
+    }
+
+    /// The instances, each cell's at once; says how many there are. They are given as cell and uuid.
+    async fn details(&mut self, listed: Vec<(Value, Value)>, bare: bool) -> anyhow::Result<usize> {
+        let mut by_cell: HashMap<String, Vec<Value>> = HashMap::new();
+        for (cell, uuid) in listed {
+            by_cell.entry(cell.as_text().unwrap_or_default().to_owned()).or_default().push(uuid);
+        }
         let engine = self.engine;
-        let project = [Value::text(engine, project)];
-        let mark = marks(engine, 1, 1);
-        let building = format!(
-            "SELECT created_at, updated_at, instance_uuid, instance, block_device_mappings, tags \
-             FROM build_requests WHERE project_id = {mark} ORDER BY id"
-        );
-        let building = self.api.query(&building, &project).await?.len();
-        let page = format!(
-            "SELECT {INSTANCE_COLUMNS} FROM {INSTANCE_TABLES} \
-             WHERE i.project_id = {mark} AND i.deleted = 0 \
-             ORDER BY i.created_at DESC, i.uuid DESC LIMIT {limit}"
-        );
-        let pages = self.cells.iter_mut().map(|cell| cell.query(&page, &project));
-        let pages = try_join_all(pages).await?;
-        let uuids: Vec<Vec<Value>> = pages
-            .iter()
-            .map(|rows| rows.iter().map(|row| row[UUID_AT].clone()).collect())
-            .collect();
-        let listed = uuids.concat();
-        let confirmed = self.api.query(&mappings(engine, listed.len()), &listed).await?.len();
-        let reads = self.cells.iter_mut().zip(&uuids).filter(|(_, uuids)| !uuids.is_empty());
-        try_join_all(reads.map(|(cell, uuids)| read_beside(cell, engine, uuids))).await?;
-        Ok(building + confirmed)
+        let questions = self.cells.iter().map(|(cell, _)| {
+            let Some(uuids) = by_cell.remove(cell) else { return Vec::new() };
+            let mut all = vec![instances(engine, uuids.len())];
+            if !bare {
+                all.extend(beside(engine, uuids.len()));
+            }
+            all.into_iter().map(|sql| (sql, uuids.clone())).collect()
+        });
+        let questions = questions.collect();
+        let answers = ask_all(engine, &mut self.cells, questions).await?;
+        Ok(answers.iter().filter_map(|rows| rows.first()).map(Vec::len).sum())
     }
 
     /// What was sent so far.
     pub(crate) fn sent(&self) -> Sent {
         let mut all = self.api.sent();
-        for cell in &self.cells {
+        for (_, cell) in &self.cells {
             all.statements += cell.sent().statements;
         }
         all
     }
 }
 
-async fn read_beside(cell: &mut Session, engine: Engine, uuids: &[Value]) -> anyhow::Result<()> {
-    for sql in beside(engine, uuids.len()) {
-        cell.query(&sql, uuids).await?;
+fn instances(engine: Engine, count: usize) -> String {
+    let marks = marks(engine, 1, count);
+    format!(
+        "SELECT {INSTANCE_COLUMNS} FROM {INSTANCE_TABLES} WHERE i.uuid IN ({marks}) AND i.deleted = 0"
+    )
+}
+
+fn no(engine: Engine) -> &'static str {
+    if engine == Engine::Postgres { "FALSE" } else { "0" }
+}
+
+/// Asks each cell its own questions, one after another, and all cells at once: a server's on one
+/// thread, SQLite's on as many as the machine runs.
+async fn ask_all(
+    engine: Engine,
+    cells: &mut [(String, Session)],
+    questions: Vec<Vec<Question>>,
+) -> anyhow::Result<Vec<Vec<Rows>>> {
+    let pairs = cells.iter_mut().map(|(_, session)| session).zip(questions);
+    if engine != Engine::Sqlite {
+        return try_join_all(pairs.map(|(session, questions)| ask(session, questions))).await;
     }
-    Ok(())
+    let mut pairs: Vec<(&mut Session, Vec<Question>)> = pairs.collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = pairs.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        while !pairs.is_empty() {
+            let part = pairs.split_off(pairs.len().saturating_sub(share));
+            running.push(scope.spawn(move || part.into_iter().map(ask_now).collect::<Vec<_>>()));
+        }
+        // The last part was started first.
+        running.reverse();
+        let answers = running.into_iter().flat_map(|thread| match thread.join() {
+            Ok(answers) => answers,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        answers.collect()
+    })
+}
+
+async fn ask(session: &mut Session, questions: Vec<Question>) -> anyhow::Result<Vec<Rows>> {
+    let mut answers = Vec::with_capacity(questions.len());
+    for (sql, values) in questions {
+        answers.push(session.query(&sql, &values).await?);
+    }
+    Ok(answers)
+}
+
+/// SQLite never makes a future wait.
+fn ask_now((session, questions): (&mut Session, Vec<Question>)) -> anyhow::Result<Vec<Rows>> {
+    ask(session, questions).now_or_never().context("SQLite's answer is there at once")?
 }

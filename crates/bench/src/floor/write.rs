@@ -1,6 +1,7 @@
-//! Boot to cell0 and delete, as transactions of prepared statements.
+//! Boot and delete, as transactions of prepared statements.
 
 use anyhow::Context as _;
+use cellzero::CellUuid;
 use cellzero_test_support::Engine;
 
 use super::session::{Sent, Session};
@@ -14,8 +15,8 @@ const ACCEPTED: [(&str, &str); 4] = [
     ("instance_mappings", "instance_uuid"),
     ("boot_states", "instance_uuid"),
 ];
-/// What is written into cell0, in the order of its foreign keys.
-const BURIED: [(&str, &str); 10] = [
+/// What is written into a cell, in the order of its foreign keys.
+const WRITTEN: [(&str, &str); 9] = [
     ("instance_fences", "instance_uuid"),
     ("instances", "uuid"),
     ("instance_extra", "instance_uuid"),
@@ -24,9 +25,10 @@ const BURIED: [(&str, &str); 10] = [
     ("tags", "resource_id"),
     ("block_device_mapping", "instance_uuid"),
     ("security_group_instance_association", "instance_uuid"),
-    ("instance_faults", "instance_uuid"),
     ("instance_actions", "instance_uuid"),
 ];
+/// What is written into cell0 beside it.
+const FAULTS: (&str, &str) = ("instance_faults", "instance_uuid");
 /// The tables beside `instances` whose rows a delete marks.
 const MARKED: [&str; 6] = [
     "instance_extra",
@@ -36,22 +38,19 @@ const MARKED: [&str; 6] = [
     "security_group_instance_association",
     "block_device_mapping",
 ];
-/// The uuid of cell0.
-const CELL0: &str = "00000000-0000-0000-0000-000000000000";
-
-/// Connections to the API database and to cell0 of one plane.
+/// Connections to the API database and to one cell of a plane.
 pub(crate) struct Pair {
     /// To the API database.
     pub(crate) api: Session,
-    /// To cell0.
-    pub(crate) cell0: Session,
+    /// To the cell.
+    pub(crate) cell: Session,
 }
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Database {
     Api,
-    Cell0,
+    Cell,
 }
 
 /// Transactions that follow one another.
@@ -66,9 +65,9 @@ struct Part {
 
 impl Pair {
     /// Connects to both.
-    pub(crate) async fn open(engine: Engine, api: &str, cell0: &str) -> anyhow::Result<Pair> {
-        let (api, cell0) = (Session::open(engine, api).await?, Session::open(engine, cell0).await?);
-        Ok(Pair { api, cell0 })
+    pub(crate) async fn open(engine: Engine, api: &str, cell: &str) -> anyhow::Result<Pair> {
+        let (api, cell) = (Session::open(engine, api).await?, Session::open(engine, cell).await?);
+        Ok(Pair { api, cell })
     }
 
     /// Does the work: a transaction for each part, but none for a single statement.
@@ -76,7 +75,7 @@ impl Pair {
         for part in &work.0 {
             let session = match part.database {
                 Database::Api => &mut self.api,
-                Database::Cell0 => &mut self.cell0,
+                Database::Cell => &mut self.cell,
             };
             if let [one] = part.statements.as_slice() {
                 session.execute(&one.sql, &one.values).await?;
@@ -93,25 +92,30 @@ impl Pair {
 
     /// What was sent to both so far.
     pub(crate) fn sent(&self) -> Sent {
-        let (api, cell0) = (self.api.sent(), self.cell0.sent());
-        Sent { statements: api.statements + cell0.statements, commits: api.commits + cell0.commits }
+        let (api, cell) = (self.api.sent(), self.cell.sent());
+        Sent { statements: api.statements + cell.statements, commits: api.commits + cell.commits }
     }
 }
 
 /// The rows of one boot of the plane, to be written again.
+#[derive(Clone)]
 pub(crate) struct Boot {
     engine: Engine,
     old: Names,
     accepted: Vec<Template>,
-    placed: Vec<Template>,
-    buried: Vec<Template>,
+    group: Template,
+    intent: Template,
+    /// The claim on a host of a live cell.
+    claim: Option<Template>,
+    written: Vec<Template>,
     event: Template,
     security_group: Template,
-    cell0_id: Value,
+    cell: String,
+    cell_id: Value,
 }
 
 impl Boot {
-    /// Reads what accept has written; `buried` gets the rest once the boot has gone on.
+    /// Reads what accept has written, before the boot goes on.
     pub(crate) async fn capture_accepted(
         plane: &mut Pair,
         engine: Engine,
@@ -124,50 +128,66 @@ impl Boot {
         Ok(accepted)
     }
 
-    /// Reads what the rest of the boot has written.
+    /// Reads what the rest of the boot has written, into this cell.
     pub(crate) async fn capture(
         plane: &mut Pair,
         engine: Engine,
-        old: Names,
+        (names, cell): (Names, CellUuid),
         accepted: Vec<Template>,
     ) -> anyhow::Result<Boot> {
-        let group =
-            Template::capture(&mut plane.api, engine, ("boot_groups", "uuid"), &old.group).await?;
+        let (api, instance) = (&mut plane.api, names.instance.as_str());
+        let group = Template::capture(api, engine, ("boot_groups", "uuid"), &names.group).await?;
+        let mapping = ("instance_mappings", "instance_uuid");
+        let mapping = Template::capture(api, engine, mapping, instance).await?;
+        let claim = match cell.is_cell0() {
+            true => None,
+            false => {
+                Some(Template::capture(api, engine, ("claims", "instance_uuid"), instance).await?)
+            }
+        };
         let state = accepted.last().context("accept writes boot states")?;
         let intent = Template::of(
             "boot_intents",
             vec![
                 ("instance_uuid", state.value("instance_uuid")?.clone()),
                 ("epoch", state.value("epoch")?.clone()),
-                ("cell_uuid", Value::text(engine, CELL0)),
+                ("cell_uuid", Value::text(engine, &cell.to_string())),
                 ("created_at", state.value("created_at")?.clone()),
             ],
         );
-        let mut buried = Vec::new();
-        for table in BURIED {
-            buried.push(Template::capture(&mut plane.cell0, engine, table, &old.instance).await?);
+        let mut written = Vec::new();
+        for table in WRITTEN.into_iter().chain(cell.is_cell0().then_some(FAULTS)) {
+            written.push(Template::capture(&mut plane.cell, engine, table, instance).await?);
         }
-        let device = buried
+        let device = written
             .iter()
             .find_map(|rows| rows.value("uuid").ok().filter(|_| rows.is("block_device_mapping")));
         let device = device.and_then(Value::as_text).context("a block device has a uuid")?;
-        let old = Names { device: device.to_owned(), ..old };
-        let event = capture_event(plane, engine, &old.instance).await?;
+        let device = device.to_owned();
+        let event = capture_event(plane, engine, instance).await?;
         let group_of = ("security_groups", "name");
         let security_group =
-            Template::capture_with_id(&mut plane.cell0, engine, group_of, "default").await?;
-        let mapping = ("instance_mappings", "instance_uuid");
-        let mapping = Template::capture(&mut plane.api, engine, mapping, &old.instance).await?;
-        let cell0_id = mapping.value("cell_id")?.clone();
-        let placed = vec![group, intent];
-        Ok(Boot { engine, old, accepted, placed, buried, event, security_group, cell0_id })
+            Template::capture_with_id(&mut plane.cell, engine, group_of, "default").await?;
+        Ok(Boot {
+            engine,
+            old: Names { device, ..names },
+            accepted,
+            group,
+            intent,
+            claim,
+            written,
+            event,
+            security_group,
+            cell: cell.to_string(),
+            cell_id: mapping.value("cell_id")?.clone(),
+        })
     }
 
     /// What has to stand before the first boot: the security group that each instance joins.
     pub(crate) fn prepare(&self) -> Work {
         let statement =
             self.security_group.insert(self.engine, &self.old, std::slice::from_ref(&self.old));
-        Work(vec![Part { database: Database::Cell0, statements: vec![statement] }])
+        Work(vec![Part { database: Database::Cell, statements: vec![statement] }])
     }
 
     /// The boot of these instances of one request.
@@ -175,15 +195,57 @@ impl Boot {
         let insert = |rows: &Template, names: &[Names]| rows.insert(self.engine, &self.old, names);
         let all = |rows: &[Template]| rows.iter().map(|rows| insert(rows, new)).collect::<Vec<_>>();
         // The group has one row, however many instances.
-        let placed = vec![insert(&self.placed[0], &new[..1]), insert(&self.placed[1], new)];
-        let mut buried = all(&self.buried);
-        buried.push(self.event.insert_for_actions(self.engine, &new[0]));
-        Work(vec![
-            Part { database: Database::Api, statements: all(&self.accepted) },
-            Part { database: Database::Api, statements: placed },
-            Part { database: Database::Cell0, statements: buried },
-            Part { database: Database::Api, statements: self.decide(new) },
-        ])
+        let mut placed = vec![insert(&self.group, &new[..1]), insert(&self.intent, new)];
+        if let Some(claim) = &self.claim {
+            placed.push(insert(claim, new));
+            placed.push(self.take_room(claim));
+        }
+        let mut written = all(&self.written);
+        written.push(self.event.insert_for_actions(self.engine, &new[0]));
+        let outbox = self.claim.as_ref().map(|_| self.outbox(new));
+        let (queue, sent) = outbox.unwrap_or_default();
+        written.extend(queue);
+        let parts = [
+            (Database::Api, all(&self.accepted)),
+            (Database::Api, placed),
+            (Database::Cell, written),
+            (Database::Api, self.decide(new)),
+        ];
+        let sent = sent.into_iter().map(|one| (Database::Cell, vec![one]));
+        let parts = parts.into_iter().chain(sent);
+        Work(parts.map(|(database, statements)| Part { database, statements }).collect())
+    }
+
+    /// What a claim takes of its host.
+    fn take_room(&self, claim: &Template) -> Statement {
+        let mark = marks(self.engine, 1, 1);
+        let sql = format!(
+            "UPDATE host_capacity SET vcpus_used = vcpus_used + 1, \
+             memory_mb_used = memory_mb_used + 512, disk_gb_used = disk_gb_used + 1 \
+             WHERE host = {mark}"
+        );
+        Statement { sql, values: claim.value("host").into_iter().cloned().collect() }
+    }
+
+    /// The order to the host to build: into the outbox in the same transaction, and once it is sent,
+    /// out of it.
+    fn outbox(&self, new: &[Names]) -> (Vec<Statement>, Vec<Statement>) {
+        let text = |text: &str| Value::text(self.engine, text);
+        let row = |names: &Names| {
+            format!("('{0}', '{0}', 1, 'build', '{{}}', 0, '2026-01-01 00:00:00')", names.instance)
+        };
+        let rows: Vec<String> = new.iter().map(row).collect();
+        let columns = "id, instance_uuid, sequence, operation, payload, attempts, created_at";
+        let queue = Statement {
+            sql: format!("INSERT INTO outbox ({columns}) VALUES {}", rows.join(", ")),
+            values: Vec::new(),
+        };
+        let of = format!("WHERE id IN ({})", marks(self.engine, 1, new.len()));
+        let ids: Vec<Value> = new.iter().map(|names| text(&names.instance)).collect();
+        let attempt = format!("UPDATE outbox SET attempts = attempts + 1 {of}");
+        let forget = format!("DELETE FROM outbox {of}");
+        let sent = [attempt, forget].map(|sql| Statement { sql, values: ids.clone() });
+        (vec![queue], sent.into())
     }
 
     fn decide(&self, new: &[Names]) -> Vec<Statement> {
@@ -210,7 +272,7 @@ impl Boot {
                     mark(2),
                     of(3)
                 ),
-                values: with(&[self.cell0_id.clone(), now]),
+                values: with(&[self.cell_id.clone(), now]),
             },
             Statement {
                 sql: format!("DELETE FROM build_requests WHERE {}", of(1)),
@@ -235,7 +297,7 @@ impl Boot {
         };
         Work(vec![
             Part { database: Database::Api, statements: self.queue_for_delete(&uuid) },
-            Part { database: Database::Cell0, statements: self.delete_in_cell0(&uuid, names) },
+            Part { database: Database::Cell, statements: self.delete_in_cell(&uuid, names) },
             Part { database: Database::Api, statements: vec![forget] },
         ])
     }
@@ -264,12 +326,12 @@ impl Boot {
                     "INSERT INTO boot_intents (instance_uuid, epoch, cell_uuid, created_at) \
                      VALUES ({one}, 2, {two}, {three})"
                 ),
-                values: vec![uuid, Value::text(self.engine, CELL0), now],
+                values: vec![uuid, Value::text(self.engine, &self.cell), now],
             },
         ]
     }
 
-    fn delete_in_cell0(&self, uuid: &Value, names: &Names) -> Vec<Statement> {
+    fn delete_in_cell(&self, uuid: &Value, names: &Names) -> Vec<Statement> {
         let (one, two) = (marks(self.engine, 1, 1), marks(self.engine, 2, 1));
         let dated = || vec![self.now(), uuid.clone()];
         let mut statements = vec![Statement {
@@ -303,7 +365,7 @@ impl Boot {
             sql: format!("DELETE FROM tags WHERE resource_id = {one}"),
             values: vec![uuid.clone()],
         });
-        let action = self.buried.last().map(|rows| {
+        let action = self.written.iter().find(|rows| rows.is("instance_actions")).map(|rows| {
             let rows = rows.clone().without("finish_time").without("updated_at").without("message");
             let rows = rows.with("action", Value::text(self.engine, "delete"));
             rows.insert(self.engine, &self.old, std::slice::from_ref(names))
@@ -315,7 +377,7 @@ impl Boot {
     /// The time that stands for "now": when the plane's own boot was accepted.
     fn now(&self) -> Value {
         // The intent was put together with it.
-        self.placed[1].value("created_at").cloned().unwrap_or_else(|_| Value::text(self.engine, ""))
+        self.intent.value("created_at").cloned().unwrap_or_else(|_| Value::text(self.engine, ""))
     }
 }
 
@@ -330,7 +392,7 @@ async fn capture_event(
         marks(engine, 1, 1)
     );
     let key = Value::text(engine, instance);
-    let (columns, rows) = plane.cell0.query_named(&sql, &[key]).await?;
+    let (columns, rows) = plane.cell.query_named(&sql, &[key]).await?;
     Ok(Template::from_rows("instance_actions_events", columns, rows)
         .without("action_id")
         .without("id"))

@@ -66,6 +66,36 @@ async fn every_page_size_and_order_lists_each_instance_once(
     }
 }
 
+/// Statements that a plane has sent to its cells, cell0 among them.
+fn asked_of_cells(plane: &ControlPlane) -> u64 {
+    plane.counters().cells.iter().map(|(_, counters)| counters.statements).sum()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_bare_list_is_the_same_without_what_belongs_to_the_instances(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, all)) = populated(engine).await else { return };
+    for query in both_ways() {
+        let whole = walk(&test.plane, query.clone()).await;
+        let before = asked_of_cells(&test.plane);
+        let bare = walk(&test.plane, query.clone().bare()).await;
+        let batches = if query == both_ways()[0] { 0 } else { 3 };
+        assert_eq!(asked_of_cells(&test.plane) - before, 3 + batches, "one for each cell");
+        assert_eq!(bare.len(), all.len());
+        for (whole, bare) in whole.iter().zip(&bare) {
+            if bare.home != Home::BuildRequest {
+                assert!(bare.metadata.is_empty() && bare.tags.is_empty() && bare.fault.is_none());
+                assert!(!whole.metadata.is_empty() && !whole.tags.is_empty());
+            }
+            let known = |one: &Instance| (one.uuid, one.status(), one.display_name.clone());
+            assert_eq!(known(whole), known(bare));
+            assert_eq!(whole.flavor, bare.flavor);
+        }
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn filters_reach_every_home(

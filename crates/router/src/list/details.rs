@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cellzero_api_db::outline;
-use cellzero_cell_db::instance::WithDeleted;
-use cellzero_cell_db::{IN_LIST_MAX, whole};
+use cellzero_cell_db::instance::{self, WithDeleted};
+use cellzero_cell_db::{CellConnection, IN_LIST_MAX, whole};
 use cellzero_database::{DatabaseError, Deadline, Whose};
 use cellzero_types::{CellUuid, Instance, InstanceUuid, RequestContext};
 use chrono::NaiveDateTime;
@@ -35,9 +35,10 @@ impl Router {
         mut wanted: BTreeMap<CellUuid, Vec<InstanceUuid>>,
     ) -> Details {
         let deadline = self.cell_deadline(walk.deadline);
+        let read = if walk.query.bare { instance::find } else { whole::read };
         let asked = cells.iter().filter_map(|handle| {
             let uuids = wanted.remove(&handle.uuid())?;
-            Some(read_of_cell(Arc::clone(handle), uuids, deadline))
+            Some(read_of_cell(Arc::clone(handle), uuids, read, deadline))
         });
         let answers = join_all(asked.collect::<Vec<_>>()).await;
         let mut details = Details::default();
@@ -109,24 +110,32 @@ impl Router {
     }
 }
 
+/// Reads some instances of a cell, with all that belongs to them or without.
+type Read = fn(
+    &mut CellConnection,
+    CellUuid,
+    &[InstanceUuid],
+    WithDeleted,
+) -> Result<Vec<Instance>, DatabaseError>;
 type Answer = Result<(Vec<Instance>, NaiveDateTime), DatabaseError>;
 
 async fn read_of_cell(
     handle: Arc<CellHandle>,
     uuids: Vec<InstanceUuid>,
+    read: Read,
     deadline: Deadline,
 ) -> (CellUuid, Vec<InstanceUuid>, Answer) {
     let cell = handle.uuid();
     let asked = uuids.clone();
-    let read = handle
+    let answer = handle
         .ask("read_listed", deadline, move |conn| {
             let as_of = conn.now();
             let mut all = Vec::with_capacity(uuids.len());
             for chunk in uuids.chunks(IN_LIST_MAX) {
-                all.extend(whole::read(conn, cell, chunk, WithDeleted::Yes)?);
+                all.extend(read(conn, cell, chunk, WithDeleted::Yes)?);
             }
             Ok::<_, DatabaseError>((all, as_of))
         })
         .await;
-    (cell, asked, read)
+    (cell, asked, answer)
 }
