@@ -11,7 +11,7 @@
 //! | batch of n | the same 21 with n times the rows in each | 4 |
 //! | show | API: 1 select; cell0: 7 | none |
 //! | delete | API: 2 updates, 1 insert; cell0: 8 updates, 1 delete, 1 insert; API: 1 delete | 2, and 1 single statement |
-//! | list | API: 1 select; cells of the page, all at once: 7 each, 1 where it is bare | none |
+//! | list | API: 2 selects; cells of the page, all at once: 7 each, 1 where it is bare | none |
 //! | list by a column without an index | cells, all at once: 1 select each; API: 1; cells of the page, all at once: 7 each | none |
 //!
 //! The values written are those that the plane itself wrote for the same request ([`Boot::capture`]),

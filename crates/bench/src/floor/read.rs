@@ -151,10 +151,12 @@ impl ListReader {
             )
         });
         let text = if engine == Engine::MariaDb { "CHAR" } else { "TEXT" };
+        // As the index has it.
+        let nulls = if engine == Engine::Postgres { " NULLS LAST" } else { "" };
         let sql = format!(
-            "SELECT m.instance_uuid, c.uuid, CAST(m.created_at AS {text}), m.project_id \
-             FROM {MAPPING_TABLES} WHERE m.project_id = {mark} AND m.queued_for_delete = {} {}\
-             ORDER BY m.created_at DESC, m.instance_uuid DESC LIMIT {limit}",
+            "SELECT m.instance_uuid, CAST(m.cell_id AS {text}), CAST(m.created_at AS {text}) \
+             FROM instance_mappings m WHERE m.project_id = {mark} AND m.queued_for_delete = {} {}\
+             ORDER BY m.created_at DESC{nulls}, m.instance_uuid DESC LIMIT {limit}",
             no(engine),
             place.unwrap_or_default(),
         );
@@ -163,7 +165,14 @@ impl ListReader {
             let text = |at: usize| row[at].as_text().unwrap_or_default().to_owned();
             Place { created_at: text(2), uuid: text(0) }
         });
-        let listed = rows.into_iter().map(|mut row| (row.swap_remove(1), row.swap_remove(0)));
+        let sql = format!("SELECT CAST(id AS {text}), uuid FROM cell_mappings");
+        let cells: HashMap<String, Value> = (self.api.query(&sql, &[]).await?.into_iter())
+            .filter_map(|mut row| Some((row[0].as_text()?.to_owned(), row.swap_remove(1))))
+            .collect();
+        let listed = rows.into_iter().filter_map(|mut row| {
+            let cell = cells.get(row[1].as_text()?)?;
+            Some((cell.clone(), row.swap_remove(0)))
+        });
         let instances = self.details(listed.collect(), bare).await?;
         Ok(Read { instances, rows: instances as u64, last })
     }
