@@ -109,7 +109,7 @@ pub fn find(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<Fenc
             instance_fences::fence,
             instance_fences::written_epoch,
         ))
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     Ok(fence)
 }
@@ -125,7 +125,7 @@ pub fn verdict(
     let text: Option<Option<String>> = instance_fences::table
         .filter(instance_fences::instance_uuid.eq(uuid.text()))
         .select(instance_fences::verdict)
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     text.flatten()
         .map(|text| serde_json::from_str(&text))

@@ -63,7 +63,7 @@ pub type CellConnection = cellzero_database::Connection<Cell>;
 pub type CellDatabase = Database<Cell>;
 
 /// The SQL dialect that all three backends share.
-pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connection>::Backend;
+pub(crate) type Dialect = <cellzero_database::Session as diesel::Connection>::Backend;
 
 /// The uuids as the database holds them.
 pub(crate) fn texts<'a>(
