@@ -97,6 +97,27 @@ pub(crate) fn raise(
     Ok(())
 }
 
+/// Raises a fence that stands no higher than `fence`, whatever rows stand behind it; says whether it
+/// did.
+pub(crate) fn raise_lower(
+    conn: &mut CellConnection,
+    uuid: &str,
+    fence: i64,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let lower = instance_fences::table
+        .filter(instance_fences::instance_uuid.eq(uuid))
+        .filter(instance_fences::fence.le(fence));
+    let raised = diesel::update(lower)
+        .set((
+            instance_fences::fence.eq(fence),
+            instance_fences::verdict.eq(None::<String>),
+            instance_fences::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(raised == 1)
+}
+
 /// The fence of an instance, where it has one. One statement.
 ///
 /// # Errors

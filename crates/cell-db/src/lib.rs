@@ -10,7 +10,7 @@
 //! ```compile_fail
 //! enum Api {}
 //! fn f(conn: &mut cellzero_database::Connection<Api>) {
-//!     let _ = cellzero_cell_db::tag::of_instances(conn, &[]);
+//!     let _ = cellzero_cell_db::block_device::of_instances(conn, &[]);
 //! }
 //! ```
 
@@ -21,6 +21,7 @@ pub mod compute_node;
 pub mod fault;
 pub mod fence;
 pub mod instance;
+pub mod label;
 pub mod listing;
 pub mod metadata;
 pub mod outbox;
