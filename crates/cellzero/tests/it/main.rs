@@ -25,4 +25,5 @@ mod recovery;
 mod refused_rows;
 mod retry;
 mod schema;
+mod silent_midway;
 mod support;
