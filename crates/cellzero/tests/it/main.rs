@@ -26,4 +26,5 @@ mod refused_rows;
 mod retry;
 mod schema;
 mod silent_midway;
+mod silent_sweep;
 mod support;
