@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use cellzero::{FsckReport, Settled};
+use cellzero::{FsckReport, RequestContext, Settled};
 use cellzero_test_support::{Engine, PrivateServer};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -39,6 +39,8 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 const STALL_LIMIT: Duration = Duration::from_secs(180);
 const TICK: Duration = Duration::from_millis(10);
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// How soon each cell must answer again when the faults are over.
+const ANSWERS_IN: Duration = Duration::from_secs(60);
 /// The most passes of `recover` until nothing is left to do.
 const PASSES_MAX: usize = 50;
 
@@ -325,12 +327,23 @@ fn end_processes(scene: &Scene) -> anyhow::Result<Decided> {
     Ok(all)
 }
 
+/// Waits until no breaker is open any more: what a silent cell holds is not recovered.
+async fn every_cell_answers(scene: &Scene) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while !scene.plane.count(&RequestContext::admin()).await?.down_cells.is_empty() {
+        anyhow::ensure!(began.elapsed() < ANSWERS_IN, "a cell does not answer after the faults");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 /// Recovers until nothing is left to do, and reads everything.
 async fn check(
     scene: &Scene,
     databases: &Databases,
     effects: &Path,
 ) -> anyhow::Result<(Found, Receiver, FsckReport)> {
+    every_cell_answers(scene).await?;
     let mut passes = 0;
     while scene.plane.recover().await? != Settled::default() {
         passes += 1;

@@ -133,7 +133,7 @@ impl Orchestrator {
     }
 
     /// Deletes the rows of an instance in its cell, and keeps the effects that follow: in a live
-    /// cell its destroy, in cell0 the release of its volumes and ports.
+    /// cell its destroy, in cell0 the release of its volumes and ports. A silent cell is not asked.
     pub(crate) async fn delete_in_cell(
         &self,
         ctx: &RequestContext,
@@ -144,7 +144,7 @@ impl Orchestrator {
         let ctx = ctx.clone();
         let id = OperationUuid(self.0.uuids.row());
         handle
-            .run("delete_instance", self.step_deadline(), move |conn| {
+            .ask("delete_instance", self.step_deadline(), move |conn| {
                 let devices = block_device::of_instances(conn, &[uuid])?;
                 let block_devices = devices.into_values().next().unwrap_or_default();
                 let host = instance::host(conn, uuid)?;
@@ -189,7 +189,7 @@ impl Orchestrator {
             let cell = intent.cell;
             let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
             handle
-                .run("sweep", self.step_deadline(), move |conn| {
+                .ask("sweep", self.step_deadline(), move |conn| {
                     whole::sweep(conn, &[(uuid, epoch)])
                 })
                 .await

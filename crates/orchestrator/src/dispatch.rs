@@ -54,15 +54,26 @@ struct Due {
 }
 
 impl Orchestrator {
-    /// Sends what the outbox of one cell holds and is due; says how many were handed over.
+    /// Sends what the outbox of one cell holds and is due; says how many were handed over. A silent
+    /// cell is not asked.
     ///
     /// # Errors
     /// [`CellError`] where the cell or the API database fails; what is left is sent later.
     pub async fn dispatch_cell(&self, cell: CellUuid) -> Result<usize, CellError> {
         let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        self.dispatch_outbox(&handle).await
+    }
+
+    pub(crate) async fn dispatch_outbox(
+        &self,
+        handle: &Arc<CellHandle>,
+    ) -> Result<usize, CellError> {
         let mut sent = 0;
+        if handle.is_silent() {
+            return Ok(sent);
+        }
         for _ in 0..BATCHES_MAX {
-            let (batch, more) = self.dispatch_batch(&handle).await?;
+            let (batch, more) = self.dispatch_batch(handle).await?;
             sent += batch;
             if !more {
                 break;
@@ -156,7 +167,8 @@ impl Orchestrator {
         for row in rows {
             // Those that another took meanwhile are not ours to send.
             let Some(attempt) = attempts.get(&row.id) else { continue };
-            match self.send(handle, &row, *attempt).await {
+            // What follows from one could not be stored in a cell that fell silent meanwhile.
+            match !handle.is_silent() && self.send(handle, &row, *attempt).await {
                 true => sent.push(row.id),
                 false => failed.push(row.id),
             }

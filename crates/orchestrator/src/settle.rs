@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use cellzero_api_db::boot_state::{self, BootState, HandBack, Ticket};
 use cellzero_api_db::{ApiConnection, boot_history, build_request, request_spec};
 use cellzero_database::{DatabaseError, Deadline, transaction};
+use cellzero_router::CellError;
 use cellzero_types::{
     BootHistory, CellUuid, GroupUuid, Instance, InstanceUuid, RequestSpec, Verdict, VerdictReason,
 };
@@ -342,17 +343,7 @@ impl Orchestrator {
         let cells: BTreeSet<CellUuid> =
             decided.values().filter(|cell| !cell.is_cell0()).copied().collect();
         for cell in cells {
-            settled.dispatched += self.dispatch_or_later(cell).await;
-        }
-    }
-
-    async fn dispatch_or_later(&self, cell: CellUuid) -> usize {
-        match self.dispatch_cell(cell).await {
-            Ok(sent) => sent,
-            Err(error) => {
-                tracing::warn!(%cell, error = &error as &dyn std::error::Error, "outbox not read; sent later");
-                0
-            }
+            settled.dispatched += sent_or_later(cell, self.dispatch_cell(cell).await);
         }
     }
 
@@ -360,7 +351,9 @@ impl Orchestrator {
     async fn dispatch_all(&self) -> Result<usize, DatabaseError> {
         let mut sent = self.dispatch_releases().await?;
         let (cells, _) = self.0.router.cells().all(self.step_deadline()).await?;
-        let all = cells.iter().map(|cell| self.dispatch_or_later(cell.uuid()));
+        let all = cells.iter().map(|handle| async move {
+            sent_or_later(handle.uuid(), self.dispatch_outbox(handle).await)
+        });
         sent += futures_util::future::join_all(all).await.into_iter().sum::<usize>();
         Ok(sent)
     }
@@ -392,6 +385,13 @@ impl Orchestrator {
             })
             .await
     }
+}
+
+fn sent_or_later(cell: CellUuid, sent: Result<usize, CellError>) -> usize {
+    sent.unwrap_or_else(|error| {
+        tracing::warn!(%cell, error = &error as &dyn std::error::Error, "outbox not read; sent later");
+        0
+    })
 }
 
 enum Next {

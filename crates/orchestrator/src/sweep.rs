@@ -16,8 +16,9 @@ const INTENTS_MAX: u32 = 500;
 
 impl Orchestrator {
     /// Erases what undecided intents may have left in their cells, and ends deletes; says how many
-    /// intents were done with. What needs a cell that does not answer stays for the next time; a
-    /// pass goes on where the last one ended, so that those never stand in the way of others.
+    /// intents were done with. What needs a cell that does not answer stays for the next time, and
+    /// a silent one is not asked; a pass goes on where the last one ended, so that those never stand
+    /// in the way of others.
     ///
     /// # Errors
     /// The API database's.
@@ -64,6 +65,10 @@ impl Orchestrator {
         cell: CellUuid,
         due: Vec<DueIntent>,
     ) -> Result<Vec<BootIntent>, CellError> {
+        let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        if handle.is_silent() {
+            return Ok(Vec::new());
+        }
         let mut done = Vec::new();
         let mut left_over = Vec::new();
         for DueIntent { intent, reached, dying } in due {
@@ -79,9 +84,8 @@ impl Orchestrator {
             done.push(intent);
         }
         if !left_over.is_empty() {
-            let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
             handle
-                .run("sweep", self.step_deadline(), move |conn| whole::sweep(conn, &left_over))
+                .ask("sweep", self.step_deadline(), move |conn| whole::sweep(conn, &left_over))
                 .await
                 .map_err(|source| CellError::Database { cell, source })?;
         }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cellzero_api_db::{ApiDatabase, CellMapping, cell_mapping};
 use cellzero_cell_db::{CellConnection, CellDatabase};
 use cellzero_database::{
-    Counters, DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, Expected, Options,
-    UrlError,
+    Counters, DatabaseError, DatabaseErrorSource, DatabaseUrl, Deadline, ErrorKind, Expected,
+    Options, UrlError,
 };
 use cellzero_types::{CellUuid, PlaneUuid};
 use tokio::sync::OnceCell;
@@ -82,8 +83,10 @@ pub struct CellHandle {
     mapping: CellMapping,
     database: CellDatabase,
     plane: Option<PlaneUuid>,
-    checked: OnceCell<()>,
+    checked: Arc<OnceCell<()>>,
     breaker: Option<Arc<Breaker>>,
+    /// A question has failed since the mapping was read: the cell may have moved.
+    in_doubt: AtomicBool,
 }
 
 impl CellHandle {
@@ -119,6 +122,28 @@ impl CellHandle {
                 self.database.check(deadline, expected).await
             }
             None => Ok(()),
+        }
+    }
+
+    /// Whether it is silent, so that [`ask`](Self::ask) does not ask it.
+    pub fn is_silent(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| breaker.refusal().is_some())
+    }
+
+    /// Whether its mapping must be read again before it is asked: its database may be elsewhere.
+    fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Relaxed) || self.is_silent()
+    }
+
+    /// The same database under a mapping that was read later.
+    fn mapped_as(&self, mapping: &CellMapping) -> CellHandle {
+        CellHandle {
+            mapping: mapping.clone(),
+            database: self.database.clone(),
+            plane: self.plane,
+            checked: Arc::clone(&self.checked),
+            breaker: self.breaker.clone(),
+            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -173,12 +198,31 @@ impl CellHandle {
             Ok(()) => self.database.run(name, deadline, work).await,
             Err(error) => Err(error.into()),
         };
+        let error = result.as_ref().err().and_then(DatabaseErrorSource::database_error);
         if let Some(breaker) = &self.breaker {
-            let error = result.as_ref().err().and_then(DatabaseErrorSource::database_error);
             breaker.note(error, &self.database);
+        }
+        if error.is_some_and(|error| may_have_moved(error.kind())) {
+            self.in_doubt.store(true, Ordering::Relaxed);
         }
         result
     }
+}
+
+/// Whether a database that fails like this may be another, or none, by now.
+fn may_have_moved(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unreachable
+            | ErrorKind::AuthenticationFailed
+            | ErrorKind::Tls
+            | ErrorKind::DeadlineExceeded
+            | ErrorKind::CommitUnknown
+            | ErrorKind::ConnectionLost
+            | ErrorKind::SchemaVersion
+            | ErrorKind::SchemaDrift
+            | ErrorKind::WrongIdentity
+    )
 }
 
 /// The cells that can be asked, and those that cannot, with why.
@@ -209,7 +253,8 @@ impl Cells {
         self.options.plane.is_none()
     }
 
-    /// One cell. No statement where it is known, one where it is not.
+    /// One cell. No statement where it is known and has answered, else one: where it did not answer,
+    /// its mapping may name another database by now.
     ///
     /// # Errors
     /// [`CellError::Unknown`] where no mapping has this uuid, [`CellError::Url`], or the API
@@ -219,10 +264,15 @@ impl Cells {
         cell: CellUuid,
         deadline: Deadline,
     ) -> Result<Arc<CellHandle>, CellError> {
-        if let Some(known) = self.known(cell) {
-            return Ok(known);
+        let known = self.known(cell);
+        if let Some(known) = known.as_ref().filter(|known| !known.is_in_doubt()) {
+            return Ok(Arc::clone(known));
         }
-        let mappings = self.refresh(deadline).await.map_err(CellError::Api)?;
+        let mappings = match (self.refresh(deadline).await, known) {
+            (Ok(mappings), _) => mappings,
+            (Err(_), Some(known)) => return Ok(known),
+            (Err(error), None) => return Err(CellError::Api(error)),
+        };
         let mapping = mappings.iter().find(|mapping| mapping.uuid == cell);
         let mapping = mapping.ok_or(CellError::Unknown { cell })?;
         // One that is mapped and not known has a URL that cannot be used.
@@ -259,7 +309,8 @@ impl Cells {
         all
     }
 
-    /// Reads the mappings again. A cell whose URL changed gets a new connection pool.
+    /// Reads the mappings again. A cell whose URL changed gets new connections and a new breaker; a
+    /// change of anything else leaves it both.
     ///
     /// # Errors
     /// The API database's.
@@ -273,15 +324,23 @@ impl Cells {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|uuid, _| mappings.iter().any(|mapping| mapping.uuid == *uuid));
         for mapping in mappings {
-            let unchanged =
-                known.get(&mapping.uuid).is_some_and(|handle| handle.mapping == *mapping);
-            if !unchanged {
-                // A cell whose URL cannot be used is reported when it is asked for.
-                match self.connect(mapping) {
-                    Ok(handle) => known.insert(mapping.uuid, handle),
-                    Err(_) => known.remove(&mapping.uuid),
-                };
-            }
+            let handle = match known.get(&mapping.uuid) {
+                Some(handle) if handle.mapping == *mapping => {
+                    handle.in_doubt.store(false, Ordering::Relaxed);
+                    continue;
+                }
+                Some(handle)
+                    if handle.mapping.database_connection == mapping.database_connection =>
+                {
+                    Ok(Arc::new(handle.mapped_as(mapping)))
+                }
+                _ => self.connect(mapping),
+            };
+            // A cell whose URL cannot be used is reported when it is asked for.
+            match handle {
+                Ok(handle) => known.insert(mapping.uuid, handle),
+                Err(_) => known.remove(&mapping.uuid),
+            };
         }
     }
 
@@ -308,8 +367,9 @@ impl Cells {
             mapping: mapping.clone(),
             database: CellDatabase::new(url, self.options.database.clone()),
             plane: self.options.plane,
-            checked: OnceCell::new(),
+            checked: Arc::default(),
             breaker: self.options.breaker.map(|options| Breaker::new(mapping.uuid, options)),
+            in_doubt: AtomicBool::new(false),
         }))
     }
 

@@ -4,10 +4,10 @@ use cellzero_api_db::instance_mapping::InstanceMapping;
 use cellzero_api_db::{build_request, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::{action, fence, whole};
-use cellzero_database::{DatabaseError, Deadline};
+use cellzero_database::{DatabaseError, Deadline, ErrorKind};
 use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
 
-use crate::cells::{CellError, CellHandle};
+use crate::cells::CellError;
 use crate::{ReadError, Router};
 
 /// How often the mapping is read again when nothing stands where it pointed.
@@ -156,16 +156,22 @@ impl Router {
         name: &'static str,
         deadline: Deadline,
         read: impl FnOnce(&mut cellzero_cell_db::CellConnection) -> Result<T, DatabaseError>
+        + Clone
         + Send
         + 'static,
     ) -> Result<T, ReadError> {
         let unavailable = |source| ReadError::CellUnavailable { uuid, cell, source };
-        let handle: std::sync::Arc<CellHandle> =
-            self.cells.get(cell, deadline).await.map_err(unavailable)?;
-        handle
-            .ask(name, deadline, read)
-            .await
-            .map_err(|source| unavailable(CellError::Database { cell, source }))
+        let handle = self.cells.get(cell, deadline).await.map_err(unavailable)?;
+        let mut answer = handle.ask(name, deadline, read.clone()).await;
+        // Where its mapping names another database by now, that is asked. For a silent cell it was
+        // read just now.
+        if answer.as_ref().is_err_and(|error| error.kind() != ErrorKind::NotAsked) {
+            let again = self.cells.get(cell, deadline).await.map_err(unavailable)?;
+            if again.database().url() != handle.database().url() {
+                answer = again.ask(name, deadline, read).await;
+            }
+        }
+        answer.map_err(|source| unavailable(CellError::Database { cell, source }))
     }
 
     /// Whether Nova made the plane.

@@ -6,7 +6,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::Context as _;
 use url::Url;
@@ -31,11 +31,13 @@ pub enum Cut {
     After,
 }
 
-/// A port of 127.0.0.1 behind which the server is, as long as this value exists.
+/// A port of 127.0.0.1 behind which the server is, as long as this value exists; then connections
+/// through it end.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     plan: Arc<Mutex<Plan>>,
+    clients: Arc<Mutex<Vec<Weak<TcpStream>>>>,
     ended: Arc<AtomicBool>,
 }
 
@@ -56,7 +58,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
         let address = listener.local_addr().context("a listener has no address")?;
         let (plan, ended) = (Arc::<Mutex<Plan>>::default(), Arc::new(AtomicBool::new(false)));
-        let (shared, end) = (Arc::clone(&plan), Arc::clone(&ended));
+        let clients = Arc::<Mutex<Vec<Weak<TcpStream>>>>::default();
+        let (shared, end, known) = (Arc::clone(&plan), Arc::clone(&ended), Arc::clone(&clients));
         let upstream = (server.host().to_owned(), server.port());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -65,11 +68,13 @@ impl Proxy {
                 }
                 // A client whose server does not answer sees its connection end.
                 if let Ok(server) = TcpStream::connect((upstream.0.as_str(), upstream.1)) {
-                    let _ = connect(client, server, &shared);
+                    let client = Arc::new(client);
+                    lock(&known).push(Arc::downgrade(&client));
+                    let _ = connect(client, Arc::new(server), &shared);
                 }
             }
         });
-        Ok(Proxy { address, plan, ended })
+        Ok(Proxy { address, plan, clients, ended })
     }
 
     /// The same database by way of this proxy.
@@ -102,11 +107,15 @@ impl Drop for Proxy {
         self.ended.store(true, Ordering::SeqCst);
         // Wakes the thread, which waits for a connection; without it, it ends with the process.
         let _ = TcpStream::connect(self.address);
+        for client in lock(&self.clients).iter().filter_map(Weak::upgrade) {
+            // It may have ended by itself.
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 }
 
-fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
-    plan.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What becomes of something that was said.
@@ -118,11 +127,15 @@ enum Pass {
 }
 
 /// Passes on what both sides say, each on a thread of its own, until one of them ends.
-fn connect(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>) -> std::io::Result<()> {
+fn connect(
+    client: Arc<TcpStream>,
+    server: Arc<TcpStream>,
+    plan: &Arc<Mutex<Plan>>,
+) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let swallow = Arc::new(Mutex::new(None));
-    let (from_client, to_server) = (client.try_clone()?, server.try_clone()?);
+    let (from_client, to_server) = (Arc::clone(&client), Arc::clone(&server));
     let (plan, swallows) = (Arc::clone(plan), Arc::clone(&swallow));
     std::thread::spawn(move || {
         pass_on(from_client, to_server, |said| {
@@ -172,15 +185,15 @@ impl Swallowed {
 }
 
 /// Passes on what is allowed; where that ends, and at the end, both connections end.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, allow: impl Fn(&[u8]) -> Pass) {
+fn pass_on(from: Arc<TcpStream>, to: Arc<TcpStream>, allow: impl Fn(&[u8]) -> Pass) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let said = match from.read(&mut buffer) {
+        let said = match (&*from).read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(length) => &buffer[..length],
         };
         match allow(said) {
-            Pass::On if to.write_all(said).is_err() => break,
+            Pass::On if (&*to).write_all(said).is_err() => break,
             Pass::On | Pass::Not => {}
             Pass::End => break,
         }

@@ -47,6 +47,8 @@ pub(crate) fn config(config: Config, receiver: Receiver) -> Config {
         resend_after: Duration::ZERO,
         ..OrchestratorOptions::default()
     };
+    // A breaker that a fault opened would leave out what comes after it.
+    let config = config.breaker(None);
     // A process that ends takes nothing with it that was committed, and no more is needed here.
     config.durability(Durability::Normal).orchestrator(options).dispatch(receiver)
 }

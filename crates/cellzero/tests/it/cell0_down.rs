@@ -30,11 +30,7 @@ async fn plane(engine: Engine, cells: &[&[(i32, i32, i32)]]) -> Option<TestPlane
 
 /// Points a cell somewhere else, and gives back where it pointed. The next settle notices.
 async fn point(test: &TestPlane, cell: CellUuid, url: &str) -> String {
-    let read = format!("SELECT database_connection FROM cell_mappings WHERE uuid = '{cell}'");
-    let before = test.api.query(&read).unwrap()[0][0].clone().unwrap();
-    let write =
-        format!("UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{cell}'");
-    test.api.execute(&write).unwrap();
+    let before = test.point(cell, url);
     test.plane.settle().await.unwrap();
     before
 }

@@ -4,32 +4,27 @@
 use std::time::{Duration, Instant};
 
 use cellzero::*;
-use cellzero_test_support::{Engine, PrivateServer, ServerOptions, TestDatabase, private};
+use cellzero_test_support::Engine;
 use rstest::rstest;
 
-use crate::support::{TestPlane, request, user};
+use crate::halved::{Halved, Silence};
+use crate::support::{TestPlane, both_ways, by_name, report, request, user, uuids};
 
-/// A plane whose second cell is on a server of its own, and the instances in both cells.
-struct Halved {
-    test: TestPlane,
-    server: PrivateServer,
-    hung: CellUuid,
-    _database: TestDatabase,
-}
+/// Probes so often that a test can wait for some.
+const PROBED_OFTEN: BreakerOptions = BreakerOptions {
+    probe_timeout: Duration::from_millis(100),
+    backoff_min: Duration::from_millis(50),
+    backoff_max: Duration::from_millis(400),
+};
 
-async fn halved(engine: Engine) -> Option<Halved> {
-    let server = private(engine, ServerOptions::default())?;
-    let cells: &[&[(i32, i32, i32)]] = &[&[(3, 4096, 40)]];
-    let test = TestPlane::with_cells(Engine::Sqlite, cells).await?;
-    let database = server.create_database("hung").unwrap();
-    let hung = test.plane.cells().create(NewCell::new("hung", database.url())).await.unwrap();
-    let node = ComputeNode::new("hung-host", 3, 4096, 40).with_ratios(1.0, 1.0, 1.0);
-    test.plane.hosts().report(hung, &node).await.unwrap();
+/// A plane with instances in both cells.
+async fn halved(engine: Engine, silence: Silence) -> Option<Halved> {
+    let halved = Halved::new(engine, silence, 3, |config| config).await?;
     for name in ["a", "b", "c"] {
         let asked = request(name, "1").count(2).tag(name).availability_zone("nova");
-        test.boot(&user(), asked.build().unwrap()).await;
+        halved.test.boot(&user(), asked.build().unwrap()).await;
     }
-    Some(Halved { test, server, hung, _database: database })
+    Some(halved)
 }
 
 fn hurried() -> RequestContext {
@@ -40,24 +35,19 @@ fn names(page: &Page) -> Vec<&str> {
     page.instances.iter().filter_map(|instance| instance.display_name.as_deref()).collect()
 }
 
-fn by_name() -> ListQuery {
-    ListQuery::default().sort_by([(SortKey::DisplayName, SortDirection::Ascending)])
-}
-
-fn report(page: &Page, cell: CellUuid) -> &CellReport {
-    page.cells.iter().find(|report| report.cell == cell).expect("a report for each cell")
-}
-
 #[rstest]
 #[case::postgres(Engine::Postgres)]
 #[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_silent_cell_holds_is_listed_by_what_is_known(#[case] engine: Engine) {
-    let Some(Halved { test, server, hung, _database }) = halved(engine).await else { return };
+async fn what_a_silent_cell_holds_is_listed_by_what_is_known(
+    #[case] engine: Engine,
+    #[values(Silence::StoppedServer, Silence::Listener)] silence: Silence,
+) {
+    let Some(halved) = halved(engine, silence).await else { return };
+    let (test, hung) = (&halved.test, halved.hung);
     let whole = test.plane.list(&user(), &ListQuery::default()).await.unwrap();
     assert!(whole.is_complete());
-    let uuids = |page: &Page| page.instances.iter().map(|i| i.uuid).collect::<Vec<_>>();
-    server.pause().unwrap();
+    halved.fall_silent();
 
     // Each at its place, in the default order and in one that asks the cells.
     let page = test.plane.list(&hurried(), &ListQuery::default()).await.unwrap();
@@ -114,7 +104,7 @@ async fn what_a_silent_cell_holds_is_listed_by_what_is_known(#[case] engine: Eng
         }
         assert_eq!(walked, whole);
     }
-    server.resume().unwrap();
+    halved.answer();
     test.plane.close().await.unwrap();
 }
 
@@ -124,9 +114,11 @@ async fn what_a_silent_cell_holds_is_listed_by_what_is_known(#[case] engine: Eng
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_cell_costs_the_deadline_once_then_nothing_and_is_asked_again_when_it_answers(
     #[case] engine: Engine,
+    #[values(Silence::StoppedServer, Silence::Listener)] silence: Silence,
 ) {
-    let Some(Halved { test, server, hung, _database }) = halved(engine).await else { return };
-    server.pause().unwrap();
+    let Some(halved) = halved(engine, silence).await else { return };
+    let (test, hung) = (&halved.test, halved.hung);
+    halved.fall_silent();
     let first = test.plane.list(&hurried(), &ListQuery::default()).await.unwrap();
     assert!(matches!(report(&first, hung).answered, CellAnswered::TimedOut(_)), "{first:?}");
     for query in [ListQuery::default(), by_name()] {
@@ -144,7 +136,7 @@ async fn a_silent_cell_costs_the_deadline_once_then_nothing_and_is_asked_again_w
     }
 
     // What is missing is read again by itself, once the cell answers.
-    server.resume().unwrap();
+    halved.answer();
     let missing = first.missing().expect("something is missing").clone();
     let began = Instant::now();
     let resumed = loop {
@@ -157,7 +149,7 @@ async fn a_silent_cell_costs_the_deadline_once_then_nothing_and_is_asked_again_w
     };
     let unknown = first.instances.iter().filter(|instance| instance.known_at.is_some());
     let unknown: Vec<InstanceUuid> = unknown.map(|instance| instance.uuid).collect();
-    assert_eq!(resumed.instances.iter().map(|i| i.uuid).collect::<Vec<_>>(), unknown);
+    assert_eq!(uuids(&resumed), unknown);
     assert!(resumed.instances.iter().all(|instance| instance.known_at.is_none()));
     let other = report(&resumed, test.cell(0));
     assert!(matches!(other.answered, CellAnswered::Skipped(SkipReason::NotWanted)));
@@ -183,4 +175,69 @@ async fn a_project_asks_only_the_cells_that_hold_its_instances(
             assert!(matches!(answered, CellAnswered::Skipped(SkipReason::NothingInIt)));
         }
     }
+}
+
+#[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_cell_is_probed_with_a_back_off_and_not_asked(#[case] engine: Engine) {
+    let configure = |config: Config| config.breaker(Some(PROBED_OFTEN));
+    let Some(halved) = Halved::new(engine, Silence::Listener, 3, configure).await else { return };
+    let held = halved.boot_into_hung("a", 2).await;
+    halved.fall_silent();
+    let plane = &halved.test.plane;
+    let first = plane.list(&hurried(), &ListQuery::default()).await.unwrap();
+    assert!(report(&first, halved.hung).answered.is_down());
+    let (began, before) = (Instant::now(), halved.connections());
+    // Twenty lists and shows are no question to it; the probes of two seconds are a few.
+    for _ in 0..20 {
+        for query in [ListQuery::default(), by_name()] {
+            let page = plane.list(&hurried(), &query).await.unwrap();
+            let answered = &report(&page, halved.hung).answered;
+            assert!(matches!(answered, CellAnswered::Skipped(SkipReason::Silent)), "{answered:?}");
+        }
+        let shown = plane.show(&hurried(), held[0]).await;
+        assert!(matches!(shown, Err(ReadError::CellUnavailable { .. })), "{shown:?}");
+    }
+    tokio::time::sleep(Duration::from_secs(2).saturating_sub(began.elapsed())).await;
+    let probes = halved.connections() - before;
+    let seconds = began.elapsed().as_secs() as usize;
+    assert!((2..=8 * seconds).contains(&probes), "{probes} probes in {seconds} s");
+    halved.answer();
+    plane.close().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_cell_costs_nothing_and_what_it_holds_is_listed(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let hosts: &[&[(i32, i32, i32)]] = &[&[(3, 4096, 40)], &[(3, 4096, 40)]];
+    let Some(test) = TestPlane::with_cells(engine, hosts).await else { return };
+    test.boot(&user(), request("a", "1").count(6).build().unwrap()).await;
+    let refused = test.cell(1);
+    let nowhere = match engine {
+        Engine::Sqlite => "sqlite:///no/such/folder/cell.db".to_owned(),
+        _ => format!("{}://u:p@127.0.0.1:1/none", engine.scheme()),
+    };
+    test.point(refused, &nowhere);
+    for round in 0..2 {
+        for query in [ListQuery::default(), by_name()] {
+            let began = Instant::now();
+            let page = test.plane.list(&user(), &query).await.unwrap();
+            // Far less than the deadline of a minute.
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+            let unknown = page.instances.iter().filter(|one| one.known_at.is_some()).count();
+            assert_eq!((page.instances.len(), unknown), (6, 3), "round {round}");
+            let answered = &report(&page, refused).answered;
+            assert!(matches!(
+                answered,
+                CellAnswered::Refused(_) | CellAnswered::Skipped(SkipReason::Silent)
+            ));
+        }
+    }
+    let [_, asks_cells] = both_ways();
+    let page = test.plane.list(&user(), &asks_cells).await.unwrap();
+    assert_eq!((page.instances.len(), report(&page, refused).left_out), (3, 3));
 }

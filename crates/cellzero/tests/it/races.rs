@@ -1,57 +1,14 @@
 //! What happens between two steps of an operation, made to happen just there.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use cellzero::*;
-use cellzero_database::{CommitFate, Gate, Passed, Stop, with_gate};
+use cellzero_database::{CommitFate, Stop, with_gate};
 use cellzero_test_support::{Engine, silent_listener};
 use rstest::rstest;
 
+use crate::before::Before;
 use crate::support::{TestPlane, count, request, user};
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Something that happens once, before the first step that it is meant for.
-struct Before {
-    is_here: fn(&Stop) -> bool,
-    work: Mutex<Option<(CommitFate, Work)>>,
-}
-
-impl Before {
-    fn new(
-        is_here: fn(&Stop) -> bool,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> Arc<Before> {
-        let work: Work = Box::pin(work);
-        Arc::new(Before { is_here, work: Mutex::new(Some((CommitFate::Real, work))) })
-    }
-
-    /// A commit that ends like this.
-    fn commit(is_here: fn(&Stop) -> bool, fate: CommitFate) -> Arc<Before> {
-        let nothing: Work = Box::pin(std::future::ready(()));
-        Arc::new(Before { is_here, work: Mutex::new(Some((fate, nothing))) })
-    }
-
-    fn has_happened(&self) -> bool {
-        self.work.lock().unwrap().is_none()
-    }
-}
-
-impl Gate for Before {
-    fn pass(&self, stop: Stop) -> Pin<Box<dyn Future<Output = Passed> + Send + '_>> {
-        let work = (self.is_here)(&stop).then(|| self.work.lock().unwrap().take()).flatten();
-        Box::pin(async move {
-            let mut fate = CommitFate::Real;
-            if let Some((chosen, work)) = work {
-                work.await;
-                fate = chosen;
-            }
-            Passed { fate, guard: Arc::new(()) }
-        })
-    }
-}
 
 fn decide(stop: &Stop) -> bool {
     matches!(stop, Stop::Operation { name: "decide", .. })
@@ -239,9 +196,9 @@ async fn a_delete_that_does_not_reach_cell0_releases_its_ports_when_it_is_swept(
 ) {
     let ports = Ports::default();
     let dispatch = ports.clone();
-    let Some(test) = TestPlane::with(engine, |config| config.dispatch(dispatch)).await else {
-        return;
-    };
+    // A commit without an answer opens the breaker, and then the sweep waits for a probe.
+    let configure = |config: Config| config.dispatch(dispatch).breaker(None);
+    let Some(test) = TestPlane::with(engine, configure).await else { return };
     test.plane.flavors().create(&Flavor::new("1", "tiny", 1, 512, 1)).await.unwrap();
     let port = RequestedNetwork {
         port_id: Some("18623572-8e9e-4f3c-b009-aa26d5b69a9c".parse().unwrap()),

@@ -52,14 +52,19 @@ impl TestPlane {
         hosts: &[&[(i32, i32, i32)]],
     ) -> Option<TestPlane> {
         let mut test = TestPlane::new(engine).await?;
+        test.fill(hosts).await;
+        Some(test)
+    }
+
+    /// Adds cells that have these hosts each, and the flavors.
+    pub(crate) async fn fill(&mut self, hosts: &[&[(i32, i32, i32)]]) {
         for hosts in hosts {
-            test.add_cell(hosts).await;
+            self.add_cell(hosts).await;
         }
         for (id, memory_mb, vcpus) in [("1", 512, 1), ("2", 1024, 1), ("huge", 9_999_999, 9_999)] {
             let flavor = Flavor::new(id, &format!("flavor-{id}"), vcpus, memory_mb, 1);
-            test.plane.flavors().create(&flavor).await.expect("a new flavor");
+            self.plane.flavors().create(&flavor).await.expect("a new flavor");
         }
-        Some(test)
     }
 
     pub(crate) async fn add_cell(&mut self, hosts: &[(i32, i32, i32)]) -> CellUuid {
@@ -90,6 +95,17 @@ impl TestPlane {
         self.cells[index].0
     }
 
+    /// Points a cell to another database, as an operator does, past our own code; says where it
+    /// pointed.
+    pub(crate) fn point(&self, cell: CellUuid, url: &str) -> String {
+        let of_cell = format!("WHERE uuid = '{cell}'");
+        let read = format!("SELECT database_connection FROM cell_mappings {of_cell}");
+        let before = self.api.query(&read).expect("an answer")[0][0].clone().expect("a URL");
+        let write = format!("UPDATE cell_mappings SET database_connection = '{url}' {of_cell}");
+        self.api.execute(&write).expect("an update");
+        before
+    }
+
     /// Boots and drives to the end.
     pub(crate) async fn boot(&self, ctx: &RequestContext, request: BootRequest) -> Accepted {
         let accepted = self.plane.boot(ctx, request).await.expect("accepted");
@@ -100,9 +116,8 @@ impl TestPlane {
 
 /// The cells that fail a list that asks them all, with why.
 pub(crate) async fn failing_cells(plane: &ControlPlane) -> Vec<(CellUuid, CellError)> {
-    let by_name = [(SortKey::DisplayName, SortDirection::Ascending)];
-    let everywhere = ListQuery::default().all_projects().sort_by(by_name);
-    let page = plane.list(&RequestContext::admin(), &everywhere).await.expect("a page");
+    let page =
+        plane.list(&RequestContext::admin(), &by_name().all_projects()).await.expect("a page");
     let failing = page.cells.into_iter().filter_map(|report| match report.answered {
         CellAnswered::TimedOut(error) | CellAnswered::Refused(error) => Some((report.cell, error)),
         CellAnswered::Answered { .. } | CellAnswered::Skipped(_) => None,
@@ -115,6 +130,20 @@ pub(crate) async fn failing_cells(plane: &ControlPlane) -> Vec<(CellUuid, CellEr
 pub(crate) fn both_ways() -> [ListQuery; 2] {
     let all = ListFilters { not_tags: vec!["none".into()], ..ListFilters::default() };
     [ListQuery::default(), ListQuery::default().filter(all)]
+}
+
+/// The list by name, which is merged of the cells.
+pub(crate) fn by_name() -> ListQuery {
+    ListQuery::default().sort_by([(SortKey::DisplayName, SortDirection::Ascending)])
+}
+
+/// What a page says of a cell.
+pub(crate) fn report(page: &Page, cell: CellUuid) -> &CellReport {
+    page.cells.iter().find(|report| report.cell == cell).expect("a report for each cell")
+}
+
+pub(crate) fn uuids(page: &Page) -> Vec<InstanceUuid> {
+    page.instances.iter().map(|instance| instance.uuid).collect()
 }
 
 /// A user of project `a`.

@@ -101,7 +101,10 @@ impl Router {
         details: &mut Details,
     ) -> Result<(), ReadError> {
         for uuid in std::mem::take(&mut details.moved) {
-            match self.show(&walk.in_time(ctx), uuid).await {
+            // Its cell may fall silent now, and then there must be time for its outline.
+            let part = self.cell_deadline(walk.deadline);
+            let in_time = ctx.clone().with_timeout(part.remaining());
+            match self.show(&in_time, uuid).await {
                 Ok(instance) => {
                     details.found.insert(uuid, instance);
                 }

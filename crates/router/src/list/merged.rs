@@ -21,6 +21,7 @@ use cellzero_types::list_order::compare;
 use cellzero_types::{CellUuid, Home, Instance, InstanceUuid, RequestContext, SortValues};
 use futures_util::future::join_all;
 
+use super::details::Details;
 use super::source::{self, Candidate, CellSource, First, KnownSource, Sources};
 use super::{Found, Walk};
 use crate::cells::{CellError, CellHandle};
@@ -249,7 +250,7 @@ impl Router {
             new.iter().filter_map(|cell| Some((*cell, *merge.ids.get(cell)?))).collect();
         let filters = walk.query.filters.clone();
         let whose = walk.whose();
-        if !filters.ask_for_outline_alone(!walk.foreign) {
+        if !walk.lists_outlines() {
             let counted = self.api.run("count_left_out", walk.deadline, move |conn| {
                 let project = filters.project_id.as_deref();
                 let count = |(cell, id)| {
@@ -348,7 +349,7 @@ impl Router {
         let mut details = self.read_details(walk, &merge.handles, wanted).await;
         merge.moved.extend(details.moved);
         unknown.extend(details.unknown);
-        if !unknown.is_empty() && walk.query.filters.ask_for_outline_alone(!walk.foreign) {
+        if !unknown.is_empty() && walk.lists_outlines() {
             let outlines = self.outlines_of(unknown.clone(), walk.deadline).await?;
             // Without a cell, it has left the silent one meanwhile.
             merge.moved.extend(unknown.into_iter().filter(|uuid| !outlines.contains_key(uuid)));
@@ -388,23 +389,23 @@ impl Router {
             let since = move |conn: &mut _| retry::since(conn, before);
             merge.moved.extend(self.api.run("find_retried", walk.deadline, since).await?);
         }
-        for uuid in merge.moved {
-            listed.retain(|(_, instance)| instance.uuid != uuid);
-            match self.show(&walk.in_time(ctx), uuid).await {
-                Ok(instance) => {
-                    let values = instance.sort_values(&walk.order);
-                    if walk.holds(&values, end.as_ref().filter(|_| !complete))
-                        && walk.query.filters.matches(&instance)
-                    {
-                        listed.push((values, instance));
-                    }
-                }
-                Err(ReadError::InstanceNotFound { .. }) => {}
-                Err(ReadError::CellUnavailable { cell, source, .. }) => {
-                    walk.certificate.down(cell, source);
-                }
-                Err(error) => return Err(error),
+        let moved = std::mem::take(&mut merge.moved);
+        listed.retain(|(_, instance)| !moved.contains(&instance.uuid));
+        let mut now = Details { moved: moved.into_iter().collect(), ..Details::default() };
+        self.resolve(ctx, walk, &mut now).await?;
+        let outlines = walk.lists_outlines();
+        let now = now.found.into_values().filter(|one| outlines || one.known_at.is_none());
+        for instance in now {
+            let values = instance.sort_values(&walk.order);
+            if walk.holds(&values, end.as_ref().filter(|_| !complete))
+                && walk.query.filters.matches(&instance)
+            {
+                listed.push((values, instance));
             }
+        }
+        if !outlines {
+            // Of cells that fell silent after their last batch.
+            self.outline_down(walk, &mut merge).await?;
         }
         listed.sort_by(|(a, _), (b, _)| compare(&walk.order, a, b));
         let cut = listed.len() > walk.limit();
@@ -421,6 +422,11 @@ impl Router {
 }
 
 impl Walk {
+    /// Whether an instance of a cell that does not answer may be listed by what is known of it.
+    fn lists_outlines(&self) -> bool {
+        self.query.filters.ask_for_outline_alone(!self.foreign)
+    }
+
     /// Whether a place is behind the last one that is wanted.
     fn is_behind_until(&self, values: &SortValues) -> bool {
         self.until.as_ref().is_some_and(|until| compare(&self.order, values, until).is_gt())

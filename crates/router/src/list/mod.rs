@@ -81,11 +81,6 @@ impl Walk {
         if self.foreign { Whose::Novas } else { Whose::Ours }
     }
 
-    /// The same caller with the time that is left for the list.
-    fn in_time(&self, ctx: &RequestContext) -> RequestContext {
-        ctx.clone().with_timeout(self.deadline.remaining())
-    }
-
     /// A report for each cell: not asked, as long as nothing else is said.
     fn begin_reports(&mut self, mappings: &[CellMapping]) {
         for mapping in mappings {
@@ -199,8 +194,8 @@ impl Router {
         deadline: Deadline,
     ) -> Result<SortValues, ReadError> {
         let not_found = ReadError::MarkerNotFound { marker };
-        let in_time = || ctx.clone().with_timeout(deadline.remaining());
-        let mapping = match self.mapping(&in_time(), marker).await {
+        let in_time = |deadline: Deadline| ctx.clone().with_timeout(deadline.remaining());
+        let mapping = match self.mapping(&in_time(deadline), marker).await {
             Ok(mapping) => mapping,
             Err(ReadError::InstanceNotFound { .. }) => return Err(not_found),
             Err(error) => return Err(error),
@@ -211,19 +206,19 @@ impl Router {
             instance.created_at = mapping.created_at;
             return Ok(instance.sort_values(order));
         }
-        let Some(cell) = mapping.cell else {
-            return match self.show(&in_time(), marker).await {
-                Ok(instance) => Ok(instance.sort_values(order)),
-                Err(ReadError::InstanceNotFound { .. }) => Err(not_found),
-                Err(error) => Err(error),
-            };
-        };
-        let read = move |conn: &mut _| {
-            cellzero_cell_db::instance::find(conn, cell, &[marker], WithDeleted::Yes)
-        };
         let part = self.cell_deadline(deadline);
-        let found = match self.ask(marker, cell, "find_marker", part, read).await {
+        let found = match mapping.cell {
+            None => self.show(&in_time(part), marker).await.map(|instance| vec![instance]),
+            Some(cell) => {
+                let read = move |conn: &mut _| {
+                    cellzero_cell_db::instance::find(conn, cell, &[marker], WithDeleted::Yes)
+                };
+                self.ask(marker, cell, "find_marker", part, read).await
+            }
+        };
+        let found = match found {
             Ok(found) => found,
+            Err(ReadError::InstanceNotFound { .. }) => return Err(not_found),
             Err(ReadError::CellUnavailable { .. }) => {
                 self.outlines_of(vec![marker], deadline).await?.into_values().collect()
             }
