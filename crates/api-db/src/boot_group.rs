@@ -78,7 +78,7 @@ pub fn find(
     let row: Option<(bool, Option<String>)> = boot_groups::table
         .find(group.text())
         .select((boot_groups::min_count_met, boot_groups::verdict))
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     let Some((min_count_met, verdict)) = row else { return Ok(None) };
     let verdict = verdict

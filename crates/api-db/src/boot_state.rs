@@ -225,7 +225,7 @@ pub fn find(
     let row: Option<Row> = boot_states::table
         .find(uuid.text())
         .select(Row::as_select())
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     row.map(state).transpose()
 }

@@ -91,7 +91,7 @@ pub fn find(
     let row: Option<(String, String)> = client_tokens::table
         .find((project_id, token))
         .select((client_tokens::group_uuid, client_tokens::digest))
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     row.map(|(group, digest)| Ok(TokenHolder { group: parse(&group)?, digest })).transpose()
 }

@@ -95,8 +95,11 @@ pub fn of_enabled_cells(conn: &mut ApiConnection) -> Result<Vec<HostCapacity>, D
 /// # Errors
 /// The database's, or a damaged row.
 pub fn find(conn: &mut ApiConnection, host: &str) -> Result<Option<HostCapacity>, DatabaseError> {
-    let row: Option<Row> =
-        host_capacity::table.find(host).select(Row::as_select()).first(conn.sql()).optional()?;
+    let row: Option<Row> = host_capacity::table
+        .find(host)
+        .select(Row::as_select())
+        .get_result(conn.sql())
+        .optional()?;
     row.map(capacity).transpose()
 }
 
@@ -263,7 +266,7 @@ pub fn count_claims(
     let (vcpus, memory_mb, disk_gb): (Option<i64>, Option<i64>, Option<i64>) = claims::table
         .filter(claims::host.eq(host))
         .select((sum(claims::vcpus), sum(claims::memory_mb), sum(claims::disk_gb)))
-        .first(conn.sql())?;
+        .get_result(conn.sql())?;
     diesel::update(host_capacity::table.find(host))
         .set((
             host_capacity::vcpus_used.eq(column_number(vcpus.unwrap_or(0))),

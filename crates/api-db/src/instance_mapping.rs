@@ -103,7 +103,7 @@ pub fn find(
 ) -> Result<Option<InstanceMapping>, DatabaseError> {
     let row: Option<Row> = select_mappings!()
         .filter(instance_mappings::instance_uuid.eq(uuid.text()))
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     row.map(mapping).transpose()
 }

@@ -20,7 +20,7 @@ pub fn find_public_key(
         .filter(key_pairs::user_id.eq(user_id))
         .filter(key_pairs::name.eq(name))
         .select(key_pairs::public_key)
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     Ok(key.map(Option::unwrap_or_default))
 }

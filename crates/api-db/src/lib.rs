@@ -59,7 +59,7 @@ impl SchemaKind for Api {
 }
 
 /// The SQL dialect that all three backends share.
-pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connection>::Backend;
+pub(crate) type Dialect = <cellzero_database::Session as diesel::Connection>::Backend;
 
 /// A connection to the API database.
 pub type ApiConnection = cellzero_database::Connection<Api>;

@@ -19,7 +19,7 @@ const RETRIES: &str = "retries";
 /// # Errors
 /// The database's.
 pub fn counter(conn: &mut ApiConnection) -> Result<i64, DatabaseError> {
-    let value = counters::table.find(RETRIES).select(counters::value).first(conn.sql());
+    let value = counters::table.find(RETRIES).select(counters::value).get_result(conn.sql());
     Ok(value.optional()?.unwrap_or(0))
 }
 

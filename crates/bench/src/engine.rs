@@ -63,7 +63,7 @@ impl Runs {
         bursts: 15,
         shows: 500,
         opens: 20,
-        lists: 30,
+        lists: 15,
         warm_up: 10,
         cells: 100,
         per_cell: 1_000,

@@ -10,7 +10,8 @@ use chrono::NaiveDateTime;
 use crate::engine::{Runs, Runtimes};
 use crate::floor::{ListReader, Place};
 use crate::grow::{Crowd, Seeds};
-use crate::measure::{Clock, Counts, Measured, growth};
+use crate::measure::{Clock, Counts, Measured};
+use crate::memory;
 use crate::plane::Plane;
 
 /// List: the mappings, the cells of the page at once.
@@ -91,10 +92,12 @@ pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
     wide.grow(large, runs.per_cell)?;
     let over = format!("{} x {}", cells_name(large.cells), large.per_cell);
     let name = large_name(runs);
-    all.push(wide.list_with_memory(&Case::new(name, large, Which::Pages(1)))?);
+    let mut first = wide.list(&Case::new(name, large, Which::Pages(1)))?;
+    first.memory = Some(memory::in_a_process(wide.plane.api.url(), &large.project())?);
+    all.push(first);
     let middle = large.place(large.cells as u32 * large.per_cell / 2);
     let name = format!("list {PAGE} over {over}, a middle page");
-    all.push(wide.list_with_memory(&Case::new(name, large, Which::After(middle)))?);
+    all.push(wide.list(&Case::new(name, large, Which::After(middle)))?);
     wide.runtimes.ours.block_on(wide.plane.plane.close())?;
     Ok(all)
 }
@@ -144,15 +147,6 @@ impl Wide {
             let wanted = case.wanted();
             ensure!((ours.0, floor.0) == (wanted, wanted), "{} and {} listed", ours.0, floor.0);
         }
-        Ok(measured)
-    }
-
-    fn list_with_memory(&mut self, case: &Case) -> anyhow::Result<Measured> {
-        let mut measured = self.list(case)?;
-        let mut unused = Measured::new("", 0);
-        let ours = growth(|| self.ours(case, &mut unused))?;
-        let floor = growth(|| self.floors(case, &mut unused))?;
-        measured.memory = Some((ours, floor));
         Ok(measured)
     }
 

@@ -14,6 +14,7 @@ mod grow;
 mod lists;
 mod machine;
 mod measure;
+mod memory;
 mod plane;
 mod plot;
 mod report;
@@ -61,6 +62,9 @@ fn parse_engine(name: &str) -> Result<Engine, String> {
 fn main() -> anyhow::Result<ExitCode> {
     if let Ok(api) = std::env::var(fsck::API_DATABASE) {
         return fsck::child(&api).map(|()| ExitCode::SUCCESS);
+    }
+    if let Ok(api) = std::env::var(memory::API_DATABASE) {
+        return memory::child(&api).map(|()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
     let engines = match arguments.engines.as_slice() {

@@ -99,7 +99,7 @@ pub(crate) struct Measured {
     pub(crate) depth: u32,
     /// The rows of instances that one run read from cells, ours and the floor's.
     pub(crate) rows: Option<(u64, u64)>,
-    /// By how many megabytes the process grew while it ran, ours and the floor's.
+    /// By how many megabytes a process grows for it, and for many pages one after another.
     pub(crate) memory: Option<(f64, f64)>,
     ours: Vec<Run>,
     floor: Vec<Run>,
@@ -198,15 +198,6 @@ fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {
 fn at(micros: &[f64], part: f64) -> f64 {
     let index = (micros.len().saturating_sub(1) as f64 * part).round() as usize;
     micros.get(index).copied().unwrap_or(f64::NAN)
-}
-
-/// By how many megabytes this process grows at most while some work runs.
-pub(crate) fn growth<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<f64> {
-    // Sets the peak back to what is held now.
-    std::fs::write("/proc/self/clear_refs", "5").context("the kernel's peak of memory")?;
-    let before = status_mb("VmRSS:")?;
-    work()?;
-    Ok(status_mb("VmHWM:")? - before)
 }
 
 /// A line of the kernel's figures of this process, in megabytes.

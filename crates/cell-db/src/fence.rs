@@ -97,6 +97,27 @@ pub(crate) fn raise(
     Ok(())
 }
 
+/// Raises a fence that stands no higher than `fence`, whatever rows stand behind it; says whether it
+/// did.
+pub(crate) fn raise_lower(
+    conn: &mut CellConnection,
+    uuid: &str,
+    fence: i64,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let lower = instance_fences::table
+        .filter(instance_fences::instance_uuid.eq(uuid))
+        .filter(instance_fences::fence.le(fence));
+    let raised = diesel::update(lower)
+        .set((
+            instance_fences::fence.eq(fence),
+            instance_fences::verdict.eq(None::<String>),
+            instance_fences::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(raised == 1)
+}
+
 /// The fence of an instance, where it has one. One statement.
 ///
 /// # Errors
@@ -109,7 +130,7 @@ pub fn find(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<Fenc
             instance_fences::fence,
             instance_fences::written_epoch,
         ))
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     Ok(fence)
 }
@@ -125,7 +146,7 @@ pub fn verdict(
     let text: Option<Option<String>> = instance_fences::table
         .filter(instance_fences::instance_uuid.eq(uuid.text()))
         .select(instance_fences::verdict)
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     text.flatten()
         .map(|text| serde_json::from_str(&text))

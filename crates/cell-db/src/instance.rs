@@ -367,7 +367,7 @@ pub fn host(
         .filter(instances::uuid.eq(uuid.text()))
         .filter(instances::deleted.eq(0))
         .select(instances::host)
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     Ok(host.flatten())
 }

@@ -10,7 +10,7 @@
 //! ```compile_fail
 //! enum Api {}
 //! fn f(conn: &mut cellzero_database::Connection<Api>) {
-//!     let _ = cellzero_cell_db::tag::of_instances(conn, &[]);
+//!     let _ = cellzero_cell_db::block_device::of_instances(conn, &[]);
 //! }
 //! ```
 
@@ -21,6 +21,7 @@ pub mod compute_node;
 pub mod fault;
 pub mod fence;
 pub mod instance;
+pub mod label;
 pub mod listing;
 pub mod metadata;
 pub mod outbox;
@@ -63,7 +64,7 @@ pub type CellConnection = cellzero_database::Connection<Cell>;
 pub type CellDatabase = Database<Cell>;
 
 /// The SQL dialect that all three backends share.
-pub(crate) type Dialect = <cellzero_database::AnyConnection as diesel::Connection>::Backend;
+pub(crate) type Dialect = <cellzero_database::Session as diesel::Connection>::Backend;
 
 /// The uuids as the database holds them.
 pub(crate) fn texts<'a>(

@@ -1,15 +1,12 @@
 //! Security groups by name, and which instance is in which.
 
-use std::collections::HashMap;
-
 use cellzero_database::{DatabaseError, insert_rows};
-use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Timestamp};
 
+use crate::CellConnection;
 use crate::schema::{instances, security_group_instance_association, security_groups};
-use crate::{CellConnection, texts};
 
 #[derive(Insertable)]
 #[diesel(table_name = security_groups, treat_none_as_default_value = false)]
@@ -91,30 +88,4 @@ fn associate(
         ))
         .execute(conn.sql())?;
     Ok(made)
-}
-
-/// The names of the groups of these instances, sorted. One statement.
-///
-/// # Errors
-/// The database's.
-pub fn of_instances(
-    conn: &mut CellConnection,
-    uuids: &[InstanceUuid],
-) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
-    let rows: Vec<(Option<String>, Option<String>)> = security_group_instance_association::table
-        .inner_join(
-            security_groups::table.on(security_group_instance_association::security_group_id
-                .eq(security_groups::id.nullable())),
-        )
-        .filter(security_group_instance_association::instance_uuid.eq_any(texts(uuids)))
-        .filter(security_group_instance_association::deleted.eq(0))
-        .filter(security_groups::deleted.eq(0))
-        .select((security_group_instance_association::instance_uuid, security_groups::name))
-        .load(conn.sql())?;
-    let mut by_instance: HashMap<String, Vec<String>> = HashMap::new();
-    for (instance, name) in rows {
-        by_instance.entry(instance.unwrap_or_default()).or_default().extend(name);
-    }
-    by_instance.values_mut().for_each(|names| names.sort());
-    Ok(by_instance)
 }

@@ -3,8 +3,8 @@
 //! | operation | statements (one instance, nothing there before) | transactions |
 //! |---|---|---|
 //! | [`write()`] | one for each table that gets rows, at most 12; 3 more where a security group is new | 1 |
-//! | [`read`] | 7 | none: single statements |
-//! | [`delete`] | 12, 13 with an effect | 1 |
+//! | [`read`] | 4 | none: single statements |
+//! | [`delete`] | 11, 12 with an effect | 1 |
 //! | [`sweep`] | 2, and 13 more where rows stand | 1 |
 //!
 //! Of many instances, [`write()`] takes one statement for each hundred rows of a table.
@@ -23,6 +23,7 @@ use crate::action::{self, NewAction, NewEvent};
 use crate::block_device::{self, NewBlockDevice};
 use crate::fault::{self, NewFault};
 use crate::instance::{self, NewExtra, NewInfoCache, NewRow, WithDeleted};
+use crate::label;
 use crate::metadata;
 use crate::outbox::{self, OutboxRow};
 use crate::tag::{self, NewTag};
@@ -398,7 +399,7 @@ fn keypairs(instance: &Instance) -> String {
 }
 
 /// The instances, each whole, in no order; those that do not stand here are left out.
-/// Seven statements, however many instances (up to [`crate::IN_LIST_MAX`]).
+/// Four statements, however many instances (up to [`crate::IN_LIST_MAX`]).
 ///
 /// # Errors
 /// The database's, or damaged rows.
@@ -412,21 +413,19 @@ pub fn read(
     if instances.is_empty() {
         return Ok(instances);
     }
-    let mut metadata = metadata::of_instances(conn, uuids)?;
     let deleted: Vec<InstanceUuid> =
         instances.iter().filter(|instance| instance.deleted).map(|gone| gone.uuid).collect();
-    let mut system_metadata = metadata::system_of_instances(conn, uuids, &deleted)?;
-    let mut tags = tag::of_instances(conn, uuids)?;
+    let mut labels = label::of_instances(conn, uuids, &deleted)?;
     let mut devices = block_device::of_instances(conn, uuids)?;
-    let mut groups = security_group::of_instances(conn, uuids)?;
     let mut faults = fault::latest_of_instances(conn, uuids)?;
     for instance in &mut instances {
         let uuid = instance.uuid.text();
-        instance.metadata = metadata.remove(&uuid).unwrap_or_default();
-        instance.system_metadata = system_metadata.remove(&uuid).unwrap_or_default();
-        instance.tags = tags.remove(&uuid).unwrap_or_default();
+        let labels = labels.remove(&uuid).unwrap_or_default();
+        instance.metadata = labels.metadata;
+        instance.system_metadata = labels.system_metadata;
+        instance.tags = labels.tags;
+        instance.security_groups = labels.security_groups;
         instance.block_devices = devices.remove(&uuid).unwrap_or_default();
-        instance.security_groups = groups.remove(&uuid).unwrap_or_default();
         instance.fault = faults.remove(&uuid);
     }
     Ok(instances)
@@ -448,7 +447,10 @@ pub fn delete(
     fence_transaction(conn, "delete_instance", |conn, _| {
         let now = conn.now();
         let text = uuid.text();
-        raise_for_sweep(conn, &text, epoch, now, KeepWritten::Yes)?;
+        // Nearly always the fence stands, and is lower.
+        if !fence::raise_lower(conn, &text, epoch, now)? {
+            raise_for_sweep(conn, &text, epoch, now, KeepWritten::Yes)?;
+        }
         let deleted = soft_delete(conn, &text, now)?;
         if deleted {
             action::add(conn, ctx, uuid, "delete", now)?;

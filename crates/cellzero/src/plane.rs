@@ -191,7 +191,7 @@ impl ControlPlane {
     }
 
     /// One instance, whole, wherever it lives. Two databases deep: one statement in the API database
-    /// and seven in its cell; two in the API database while it is being built.
+    /// and four in its cell; two in the API database while it is being built.
     ///
     /// # Errors
     /// [`ReadError`]: not found (also for another project's), or its cell does not answer.
@@ -269,7 +269,7 @@ impl ControlPlane {
     /// Deletes an instance, wherever it lives. Where its cell does not answer, the delete is
     /// decided and ends when the cell is back.
     ///
-    /// Two commits. For a buried instance 6 statements in the API database, 14 in cell0, and 1 in the
+    /// Two commits. For a buried instance 6 statements in the API database, 13 in cell0, and 1 in the
     /// API database: three questions that wait for one another.
     ///
     /// # Errors

@@ -24,26 +24,25 @@ pub enum AnyConnection {
 
 /// Writes the same expression once for each backend, with `$c` bound to the concrete connection.
 ///
-/// It is for what Diesel cannot do on the multi-backend connection, multi-row inserts first.
+/// It is for what Diesel cannot do on the multi-backend connection, multi-row inserts first. Those
+/// need `ExecuteDsl`, since for SQLite Diesel has `RunQueryDsl` for its own connection alone.
 /// ```
 /// use cellzero_database::{Connection, DatabaseError, each};
 /// use diesel::prelude::*;
+/// use diesel::query_dsl::methods::ExecuteDsl;
 ///
 /// diesel::table! { tags (tag) { tag -> Text } }
 ///
 /// fn insert_tags<K>(conn: &mut Connection<K>, tags: &[&str]) -> Result<usize, DatabaseError> {
 ///     let rows: Vec<_> = tags.iter().map(|tag| tags::tag.eq(*tag)).collect();
-///     Ok(each!(conn.sql(), c => diesel::insert_into(tags::table).values(&rows).execute(c))?)
+///     Ok(each!(conn.sql(), c => ExecuteDsl::execute(diesel::insert_into(tags::table).values(&rows), c))?)
 /// }
 /// ```
 #[macro_export]
 macro_rules! each {
     ($conn:expr, $c:ident => $body:expr) => {
-        match $conn {
-            $crate::AnyConnection::Sqlite($c) => match $c.inner() {
-                Ok($c) => $body,
-                Err(error) => Err(error),
-            },
+        match $conn.any() {
+            $crate::AnyConnection::Sqlite($c) => $body,
             $crate::AnyConnection::Postgres($c) => $body,
             $crate::AnyConnection::Mysql($c) => $body,
         }
@@ -69,7 +68,8 @@ macro_rules! insert_rows {
                     $conn.sql(),
                 ),
                 many => $crate::each!($conn.sql(), c => {
-                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(many), c)
+                    let insert = diesel::insert_into($table).values(many);
+                    diesel::query_dsl::methods::ExecuteDsl::execute(insert, c)
                 }),
             }?;
         }
@@ -82,7 +82,7 @@ macro_rules! insert_rows {
 macro_rules! load_locked {
     ($conn:expr, $query:expr) => {{
         use diesel::RunQueryDsl;
-        match $conn.sql() {
+        match $conn.sql().any() {
             $crate::AnyConnection::Sqlite(c) => $query.load(c),
             $crate::AnyConnection::Postgres(c) => $query.for_update().load(c),
             $crate::AnyConnection::Mysql(c) => $query.for_update().load(c),

@@ -8,6 +8,7 @@ use crate::any::AnyConnection;
 use crate::backend::Backend;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::session::Session;
 use crate::tally::Tally;
 use chrono::{NaiveDateTime, SubsecRound, Utc};
 use diesel::connection::SimpleConnection;
@@ -25,7 +26,9 @@ pub(crate) const CLOCK_SAMPLE_AGE_MAX: Duration = Duration::from_secs(60);
 /// An open connection to a database of schema `K`. It comes out of
 /// [`Database::run`](crate::Database::run) and lives as long as that operation.
 pub struct Connection<K> {
-    any: AnyConnection,
+    sql: Session,
+    /// The time that SQLite waits for locks, in milliseconds, as it was told last.
+    busy_timeout: Option<u64>,
     backend: Backend,
     read_only: bool,
     clock: Clock,
@@ -109,7 +112,8 @@ impl<K> Connection<K> {
         tally: Arc<Tally>,
     ) -> Connection<K> {
         Connection {
-            any: opened.any,
+            sql: Session::new(opened.any),
+            busy_timeout: None,
             backend,
             read_only,
             clock: opened.clock,
@@ -134,8 +138,8 @@ impl<K> Connection<K> {
     ///
     /// A write belongs in a [`transaction`](crate::transaction): outside of one it commits by
     /// itself, and a deadline that passes meanwhile leaves open whether it did.
-    pub fn sql(&mut self) -> &mut AnyConnection {
-        &mut self.any
+    pub fn sql(&mut self) -> &mut Session {
+        &mut self.sql
     }
 
     /// The kind of database behind it.
@@ -176,12 +180,15 @@ impl<K> Connection<K> {
     /// Hands the time that is left to the drivers, and to SQLite as the time to wait for locks.
     pub(crate) fn apply_deadline(&mut self) -> QueryResult<()> {
         let deadline = self.deadline;
-        match &mut self.any {
+        match &mut self.sql.any {
             AnyConnection::Postgres(net) => net.set_deadline(deadline),
             AnyConnection::Mysql(net) => net.set_deadline(deadline),
             AnyConnection::Sqlite(_) => {
                 let wait = deadline.remaining_milliseconds();
-                self.control(&format!("PRAGMA busy_timeout = {wait}"))?;
+                if self.busy_timeout != Some(wait) {
+                    self.control(&format!("PRAGMA busy_timeout = {wait}"))?;
+                    self.busy_timeout = Some(wait);
+                }
             }
         }
         Ok(())
@@ -189,7 +196,7 @@ impl<K> Connection<K> {
 
     /// Sends a statement that is not counted.
     pub(crate) fn control(&mut self, sql: &str) -> QueryResult<()> {
-        match &mut self.any {
+        match &mut self.sql.any {
             AnyConnection::Sqlite(sqlite) => {
                 self.watch.uncounted.store(true, Ordering::Relaxed);
                 let result = sqlite.batch_execute(sql);
@@ -212,7 +219,7 @@ impl<K> Connection<K> {
 
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
-        match &mut self.any {
+        match &mut self.sql.any {
             AnyConnection::Sqlite(_) => {}
             AnyConnection::Postgres(net) => net.mark_broken(),
             AnyConnection::Mysql(net) => net.mark_broken(),
@@ -230,7 +237,7 @@ impl<K> Connection<K> {
 
     pub(crate) fn is_broken(&self) -> bool {
         self.given_up
-            || match &self.any {
+            || match &self.sql.any {
                 AnyConnection::Sqlite(_) => false,
                 AnyConnection::Postgres(net) => net.is_broken(),
                 AnyConnection::Mysql(net) => net.is_broken(),
@@ -239,7 +246,7 @@ impl<K> Connection<K> {
 
     /// Whether the server or the network ended the connection.
     pub(crate) fn is_lost(&self) -> bool {
-        match &self.any {
+        match &self.sql.any {
             AnyConnection::Sqlite(_) => false,
             AnyConnection::Postgres(net) => net.is_lost(),
             AnyConnection::Mysql(net) => net.is_lost(),
@@ -247,7 +254,7 @@ impl<K> Connection<K> {
     }
 
     pub(crate) fn is_suspect(&self) -> bool {
-        match &self.any {
+        match &self.sql.any {
             AnyConnection::Sqlite(_) => false,
             AnyConnection::Postgres(net) => net.is_suspect(),
             AnyConnection::Mysql(net) => net.is_suspect(),
@@ -257,7 +264,7 @@ impl<K> Connection<K> {
     /// Why the open transaction may not be committed: a statement in it failed outside a
     /// savepoint. It is an error on all backends, since it is one on PostgreSQL.
     pub(crate) fn doomed(&self) -> Option<ErrorKind> {
-        match &self.any {
+        match &self.sql.any {
             AnyConnection::Sqlite(_) => {
                 self.watch.failed.load(Ordering::Relaxed).then_some(ErrorKind::Rejected)
             }
@@ -272,7 +279,7 @@ impl<K> Connection<K> {
             TransactionStep::Ended => 0,
             TransactionStep::SavepointRestored => self.depth,
         };
-        match &mut self.any {
+        match &mut self.sql.any {
             AnyConnection::Sqlite(_) => self.watch.failed.store(false, Ordering::Relaxed),
             AnyConnection::Postgres(net) => step.tell(net),
             AnyConnection::Mysql(net) => step.tell(net),
@@ -297,7 +304,7 @@ impl<K> Connection<K> {
         self.deadline = deadline;
         self.apply_deadline()?;
         let asked = Instant::now();
-        let rows: QueryResult<ClockRow> = match &mut self.any {
+        let rows: QueryResult<ClockRow> = match &mut self.sql.any {
             AnyConnection::Sqlite(_) => return Ok(()),
             AnyConnection::Postgres(net) => net.uncounted(|net| {
                 diesel::sql_query("SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now")
@@ -310,7 +317,7 @@ impl<K> Connection<K> {
         match rows {
             Ok(row) => {
                 self.clock = Clock::sample(row.now, asked);
-                match &mut self.any {
+                match &mut self.sql.any {
                     AnyConnection::Sqlite(_) => {}
                     AnyConnection::Postgres(net) => net.clear_suspicion(),
                     AnyConnection::Mysql(net) => net.clear_suspicion(),
@@ -326,7 +333,7 @@ impl<K> Connection<K> {
 
     /// Closes it with the protocol's goodbye.
     pub(crate) fn close(self) {
-        match self.any {
+        match self.sql.any {
             AnyConnection::Sqlite(sqlite) => drop(sqlite),
             AnyConnection::Postgres(net) => net.close(),
             AnyConnection::Mysql(net) => net.close(),

@@ -85,7 +85,7 @@ struct Exists {
 }
 
 fn exists<K>(conn: &mut Connection<K>, name: &str) -> QueryResult<bool> {
-    let exists: Exists = match conn.sql() {
+    let exists: Exists = match conn.sql().any() {
         AnyConnection::Sqlite(_) => return Ok(true),
         AnyConnection::Postgres(net) => diesel::sql_query(
             "SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1) AS there",

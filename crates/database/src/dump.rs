@@ -29,7 +29,7 @@ pub fn dump_rows<K>(
     key: &'static str,
     value: &str,
 ) -> Result<Vec<String>, DatabaseError> {
-    let rows: Vec<TextRow> = match conn.sql() {
+    let rows: Vec<TextRow> = match conn.sql().any() {
         AnyConnection::Postgres(net) => {
             let query = format!(
                 "SELECT row_to_json(t)::text AS value FROM \"{table}\" t WHERE t.\"{key}\" = $1"

@@ -180,7 +180,7 @@ pub(crate) fn find_row<K>(conn: &mut Connection<K>) -> Result<Option<Row>, Datab
     let row = database_identity::table
         .find(ROW_ID)
         .select(Row::as_select())
-        .first(conn.sql())
+        .get_result(conn.sql())
         .optional()?;
     Ok(row)
 }

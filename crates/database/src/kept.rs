@@ -7,6 +7,7 @@
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
+use diesel::internal::derives::multiconnection::AstPassHelper;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -43,11 +44,9 @@ impl KeptTexts {
     {
         let mut text = DB::QueryBuilder::default();
         // A query that has no text fails again where it is sent, and is reported there.
-        let keep = match query.to_sql(&mut text, &DB::default()) {
-            Ok(()) => self.keeps(&text.finish()),
-            Err(_) => false,
-        };
-        Kept { query, keep }
+        let text = query.to_sql(&mut text, &DB::default()).is_ok().then(|| text.finish());
+        let keep = text.as_deref().is_some_and(|text| self.keeps(text));
+        Kept { query, text, keep }
     }
 
     /// Takes one use of a text, and says whether its statement is to be kept.
@@ -76,6 +75,8 @@ impl KeptTexts {
 /// A query whose statement is kept or not, whatever its type says.
 pub(crate) struct Kept<T> {
     query: T,
+    /// What it was found by, so that it is not made again.
+    text: Option<String>,
     keep: bool,
 }
 
@@ -84,13 +85,24 @@ where
     T: QueryFragment<DB>,
     DB: Backend,
 {
-    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        self.query.walk_ast(pass)
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        match &self.text {
+            Some(text) if !takes_values(&mut pass) => {
+                pass.push_sql(text);
+                Ok(())
+            }
+            _ => self.query.walk_ast(pass),
+        }
     }
 
     fn is_safe_to_cache_prepared(&self, _backend: &DB) -> QueryResult<bool> {
         Ok(self.keep)
     }
+}
+
+/// Whether a pass goes over the values of a query rather than over its text.
+pub(crate) fn takes_values<DB: Backend>(pass: &mut AstPass<'_, '_, DB>) -> bool {
+    pass.bind_collector().is_some() || pass.debug_binds().is_some()
 }
 
 /// By its text alone: two queries of one type may differ in it.

@@ -65,10 +65,10 @@ fn migrate_on_server<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), Data
 fn migrate_in_one_transaction<K: SchemaKind>(
     conn: &mut Connection<K>,
 ) -> Result<(), DatabaseError> {
-    let AnyConnection::Sqlite(sqlite) = conn.sql() else { return Ok(()) };
+    let AnyConnection::Sqlite(sqlite) = conn.sql().any() else { return Ok(()) };
     AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
     let result = migrate_locked(conn);
-    let AnyConnection::Sqlite(sqlite) = conn.sql() else { return result };
+    let AnyConnection::Sqlite(sqlite) = conn.sql().any() else { return result };
     if result.is_ok() {
         AnsiTransactionManager::commit_transaction(sqlite)?;
     } else if let Err(error) = AnsiTransactionManager::rollback_transaction(sqlite) {
@@ -95,7 +95,7 @@ fn extend_statement_timeout<K>(conn: &mut Connection<K>) -> Result<(), DatabaseE
 
 fn lock<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
     let seconds = conn.deadline().remaining().as_secs_f64();
-    let got = match conn.sql() {
+    let got = match conn.sql().any() {
         AnyConnection::Sqlite(_) => return Ok(()),
         AnyConnection::Postgres(net) => {
             // It waits until it gets the lock or the statement's time is up.
@@ -128,7 +128,7 @@ fn migrate_locked<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), Databas
     }
     refuse_foreign(conn)?;
     let migrations = K::migrations(conn.backend());
-    let ran = match conn.sql() {
+    let ran = match conn.sql().any() {
         AnyConnection::Sqlite(sqlite) => sqlite.run_pending_migrations(migrations).map(drop),
         AnyConnection::Postgres(net) => net.run_pending_migrations(migrations).map(drop),
         AnyConnection::Mysql(net) => net.run_pending_migrations(migrations).map(drop),

@@ -25,8 +25,7 @@ impl KeptSqlite {
         KeptSqlite { inner, texts: KeptTexts::default() }
     }
 
-    /// The connection as Diesel knows it, which [`each!`](crate::each) hands out: multi-row inserts
-    /// are written for that type alone.
+    /// The connection as Diesel knows it, which keeps no statement by its text.
     ///
     /// # Errors
     /// None but those that a test makes it fail with.

@@ -6,8 +6,8 @@
 //! not answer, an intent stands for them and the sweep ends the delete. The mapping and the boot
 //! state stay as tombstone.
 //!
-//! Statements of a buried instance: 6 in the API database, 5 of them in one transaction; 14 in
-//! cell0, 12 of them in one transaction; and one more in the API database, outside of one. So three
+//! Statements of a buried instance: 6 in the API database, 5 of them in one transaction; 13 in
+//! cell0, 11 of them in one transaction; and one more in the API database, outside of one. So three
 //! questions to databases wait for one another. In a live cell there is one more, for the destroy.
 
 use cellzero_api_db::boot_intent::{self, BootIntent};

@@ -11,7 +11,7 @@ use crate::cells::CellError;
 use crate::{ReadError, Router};
 
 /// How often the mapping is read again when nothing stands where it pointed.
-const LOOKS_MAX: u32 = 5;
+pub(crate) const LOOKS_MAX: u32 = 5;
 
 /// What the API database knows of an instance at one moment.
 enum Look {

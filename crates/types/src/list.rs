@@ -92,7 +92,7 @@ impl ListQuery {
     }
 
     /// Without metadata, tags, block devices, security groups and faults, where an instance is
-    /// read from a cell: one statement in each cell in place of seven.
+    /// read from a cell: one statement in each cell in place of four.
     pub fn bare(mut self) -> ListQuery {
         self.bare = true;
         self

@@ -25,20 +25,21 @@ const INSTANCE_TABLES: &str = "instances i \
     LEFT JOIN instance_extra x ON x.instance_uuid = i.uuid \
     LEFT JOIN instance_info_caches c ON c.instance_uuid = i.uuid";
 
-/// What the plane reads beside it; `{}` stands for the uuids.
-const BESIDE: [&str; 6] = [
-    "SELECT instance_uuid, {key}, value FROM instance_metadata \
-     WHERE instance_uuid IN ({}) AND deleted = 0",
-    "SELECT instance_uuid, {key}, value FROM instance_system_metadata \
-     WHERE instance_uuid IN ({}) AND deleted = 0",
-    "SELECT resource_id, tag FROM tags WHERE resource_id IN ({}) ORDER BY resource_id, tag",
+/// What the plane reads beside it: what instances carry by name, in one statement, their block
+/// devices, and their faults. `{}` stands for the uuids.
+const BESIDE: [&str; 3] = [
+    "SELECT 0, id, instance_uuid, {key}, value FROM instance_metadata \
+     WHERE instance_uuid IN ({}) AND deleted = 0 UNION ALL \
+     SELECT 1, id, instance_uuid, {key}, value FROM instance_system_metadata \
+     WHERE instance_uuid IN ({}) AND deleted = 0 UNION ALL \
+     SELECT 2, 0, resource_id, tag, NULL FROM tags WHERE resource_id IN ({}) UNION ALL \
+     SELECT 3, a.id, a.instance_uuid, g.name, NULL FROM security_group_instance_association a \
+     JOIN security_groups g ON g.id = a.security_group_id \
+     WHERE a.instance_uuid IN ({}) AND a.deleted = 0 AND g.deleted = 0",
     "SELECT device_name, delete_on_termination, snapshot_id, volume_id, volume_size, \
      instance_uuid, source_type, destination_type, guest_format, device_type, disk_bus, \
      boot_index, image_id, tag, attachment_id, volume_type FROM block_device_mapping \
      WHERE instance_uuid IN ({}) AND deleted = 0 ORDER BY id",
-    "SELECT a.instance_uuid, g.name FROM security_group_instance_association a \
-     JOIN security_groups g ON g.id = a.security_group_id \
-     WHERE a.instance_uuid IN ({}) AND a.deleted = 0 AND g.deleted = 0",
     "SELECT instance_uuid, code, message, details, host, created_at FROM instance_faults \
      WHERE instance_uuid IN ({}) AND deleted = 0 ORDER BY created_at, id",
 ];
@@ -46,11 +47,16 @@ const MAPPING_COLUMNS: &str =
     "m.instance_uuid, c.uuid, m.project_id, m.user_id, m.queued_for_delete, m.created_at";
 const MAPPING_TABLES: &str = "instance_mappings m LEFT JOIN cell_mappings c ON c.id = m.cell_id";
 
-/// The selects beside the instances, for so many uuids.
-fn beside(engine: Engine, count: usize) -> Vec<String> {
+/// The selects beside the instances of these uuids.
+fn beside(engine: Engine, uuids: &[Value]) -> Vec<Question> {
     let key = if engine == Engine::MariaDb { "`key`" } else { "\"key\"" };
-    let marks = marks(engine, 1, count);
-    BESIDE.iter().map(|sql| sql.replace("{key}", key).replace("{}", &marks)).collect()
+    let marks = marks(engine, 1, uuids.len());
+    let question = |sql: &&str| {
+        // PostgreSQL counts its placeholders, so that one value stands for all of its places.
+        let times = if engine == Engine::Postgres { 1 } else { sql.matches("{}").count() };
+        (sql.replace("{key}", key).replace("{}", &marks), vec![uuids; times].concat())
+    };
+    BESIDE.iter().map(question).collect()
 }
 
 fn mappings(engine: Engine, count: usize) -> String {
@@ -63,18 +69,12 @@ pub(crate) struct ShowReader {
     engine: Engine,
     mapping: String,
     instance: String,
-    beside: Vec<String>,
 }
 
 impl ShowReader {
     /// Makes its statements.
     pub(crate) fn new(engine: Engine) -> ShowReader {
-        ShowReader {
-            engine,
-            mapping: mappings(engine, 1),
-            instance: instances(engine, 1),
-            beside: beside(engine, 1),
-        }
+        ShowReader { engine, mapping: mappings(engine, 1), instance: instances(engine, 1) }
     }
 
     /// The rows of one instance.
@@ -82,8 +82,8 @@ impl ShowReader {
         let key = [Value::text(self.engine, instance)];
         let mut all = vec![plane.api.query(&self.mapping, &key).await?];
         all.push(plane.cell.query(&self.instance, &key).await?);
-        for sql in &self.beside {
-            all.push(plane.cell.query(sql, &key).await?);
+        for (sql, keys) in beside(self.engine, &key) {
+            all.push(plane.cell.query(&sql, &keys).await?);
         }
         if all[1].len() != 1 {
             bail!("{} rows of instance {instance}", all[1].len());
@@ -151,10 +151,12 @@ impl ListReader {
             )
         });
         let text = if engine == Engine::MariaDb { "CHAR" } else { "TEXT" };
+        // As the index has it.
+        let nulls = if engine == Engine::Postgres { " NULLS LAST" } else { "" };
         let sql = format!(
-            "SELECT m.instance_uuid, c.uuid, CAST(m.created_at AS {text}), m.project_id \
-             FROM {MAPPING_TABLES} WHERE m.project_id = {mark} AND m.queued_for_delete = {} {}\
-             ORDER BY m.created_at DESC, m.instance_uuid DESC LIMIT {limit}",
+            "SELECT m.instance_uuid, CAST(m.cell_id AS {text}), CAST(m.created_at AS {text}) \
+             FROM instance_mappings m WHERE m.project_id = {mark} AND m.queued_for_delete = {} {}\
+             ORDER BY m.created_at DESC{nulls}, m.instance_uuid DESC LIMIT {limit}",
             no(engine),
             place.unwrap_or_default(),
         );
@@ -163,7 +165,14 @@ impl ListReader {
             let text = |at: usize| row[at].as_text().unwrap_or_default().to_owned();
             Place { created_at: text(2), uuid: text(0) }
         });
-        let listed = rows.into_iter().map(|mut row| (row.swap_remove(1), row.swap_remove(0)));
+        let sql = format!("SELECT CAST(id AS {text}), uuid FROM cell_mappings");
+        let cells: HashMap<String, Value> = (self.api.query(&sql, &[]).await?.into_iter())
+            .filter_map(|mut row| Some((row[0].as_text()?.to_owned(), row.swap_remove(1))))
+            .collect();
+        let listed = rows.into_iter().filter_map(|mut row| {
+            let cell = cells.get(row[1].as_text()?)?;
+            Some((cell.clone(), row.swap_remove(0)))
+        });
         let instances = self.details(listed.collect(), bare).await?;
         Ok(Read { instances, rows: instances as u64, last })
     }
@@ -205,11 +214,9 @@ impl ListReader {
         let engine = self.engine;
         let questions = self.cells.iter().map(|(cell, _)| {
             let Some(uuids) = by_cell.remove(cell) else { return Vec::new() };
-            let mut all = vec![instances(engine, uuids.len())];
-            if !bare {
-                all.extend(beside(engine, uuids.len()));
-            }
-            all.into_iter().map(|sql| (sql, uuids.clone())).collect()
+            let mut all = if bare { Vec::new() } else { beside(engine, &uuids) };
+            all.insert(0, (instances(engine, uuids.len()), uuids));
+            all
         });
         let questions = questions.collect();
         let answers = ask_all(engine, &mut self.cells, questions).await?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use cellzero::*;
 use cellzero_database::{CommitFate, Stop, with_gate};
-use cellzero_test_support::Engine;
+use cellzero_test_support::{Engine, silent_listener};
 use rstest::rstest;
 
 use crate::before::Before;
@@ -219,4 +219,38 @@ async fn a_delete_that_does_not_reach_cell0_releases_its_ports_when_it_is_swept(
     assert_eq!((settled.swept, settled.dispatched), (1, 1));
     assert_eq!(*ports.0.lock().unwrap(), [networks]);
     test.check_at_rest();
+}
+
+/// A list for which cell0 is silent; while it reads the outlines in its place, cell0 answers again
+/// and the buried instance leaves it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_leaves_a_silent_cell0_meanwhile_is_listed(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::with_cells(engine, &[&[(1, 512, 10)]]).await else { return };
+    let asked = request("big", "huge").build().unwrap();
+    let uuid = test.boot(&user(), asked).await.instances[0];
+    let lister = ControlPlane::open(test.config.clone()).await.unwrap();
+    let listener = silent_listener();
+    let point_to = |url: &str| {
+        format!(
+            "UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{}'",
+            CellUuid::CELL0
+        )
+    };
+    test.api.execute(&point_to(&listener.url(Engine::Postgres))).unwrap();
+    let (other, back) = (test.plane.clone(), point_to(test.cell0.url()));
+    let api = test.api.session();
+    let gate = Before::new(
+        |stop| matches!(stop, Stop::Operation { name: "read_outlines", .. }),
+        async move {
+            api.query(&back).unwrap();
+            other.retry(&user(), uuid).await.unwrap();
+        },
+    );
+    let hurried = user().with_timeout(std::time::Duration::from_secs(1));
+    let page = with_gate(gate.clone(), lister.list(&hurried, &ListQuery::default())).await.unwrap();
+    assert!(gate.has_happened());
+    assert_eq!(page.instances.iter().map(|one| one.uuid).collect::<Vec<_>>(), [uuid]);
 }

@@ -116,7 +116,7 @@ const MYSQL_INDEXES: &str = "\
 
 /// Reads the schema of the database behind a connection.
 pub(crate) fn read<K>(conn: &mut Connection<K>) -> Result<Schema, DatabaseError> {
-    let (columns, indexes): (Vec<ColumnRow>, Vec<IndexRow>) = match conn.sql() {
+    let (columns, indexes): (Vec<ColumnRow>, Vec<IndexRow>) = match conn.sql().any() {
         AnyConnection::Sqlite(sqlite) => return read_sqlite(sqlite.inner()?),
         AnyConnection::Postgres(net) => (
             diesel::sql_query(POSTGRES_COLUMNS).load(net)?,
@@ -167,7 +167,7 @@ fn assemble(columns: Vec<ColumnRow>, indexes: Vec<IndexRow>) -> Schema {
 
 /// Whether the database has this table.
 pub(crate) fn has_table<K>(conn: &mut Connection<K>, table: &str) -> QueryResult<bool> {
-    let exists: Exists = match conn.sql() {
+    let exists: Exists = match conn.sql().any() {
         AnyConnection::Sqlite(sqlite) => diesel::sql_query(
             "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?) AS there",
         )

@@ -27,7 +27,7 @@ struct Id {
 
 /// The number by which the server knows this connection.
 fn own_id(conn: &mut Connection<Things>) -> Outcome<i64> {
-    let id: Id = match conn.sql() {
+    let id: Id = match conn.sql().any() {
         AnyConnection::Sqlite(_) => unreachable!("nobody can end a file"),
         AnyConnection::Postgres(net) => {
             diesel::sql_query("SELECT pg_backend_pid()::bigint AS id").get_result(net)?

@@ -268,7 +268,9 @@ async fn a_new_file_is_made_in_a_new_directory_and_durable() {
     let url = DatabaseUrl::sqlite(directory.path().join("new/plane.sqlite")).unwrap();
     let database: Database<Things> = Database::new(url, Options::default());
     let read = |conn: &mut Connection<Things>| -> Outcome<i64> {
-        let cellzero_database::AnyConnection::Sqlite(sqlite) = conn.sql() else { unreachable!() };
+        let cellzero_database::AnyConnection::Sqlite(sqlite) = conn.sql().any() else {
+            unreachable!()
+        };
         let setting: Setting = diesel::sql_query("PRAGMA synchronous").get_result(sqlite)?;
         Ok(setting.synchronous)
     };

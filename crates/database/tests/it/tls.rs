@@ -20,7 +20,7 @@ struct Answer {
 
 /// The protocol or cipher of this very session, as the server sees it; empty without encryption.
 fn encryption(conn: &mut Connection<Things>) -> Outcome<String> {
-    let answer: Answer = match conn.sql() {
+    let answer: Answer = match conn.sql().any() {
         AnyConnection::Sqlite(_) => unreachable!("a file has no session"),
         AnyConnection::Postgres(net) => diesel::sql_query(
             "SELECT COALESCE(version, '') AS answer FROM pg_stat_ssl WHERE pid = pg_backend_pid()",

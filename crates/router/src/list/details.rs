@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 
 use super::Walk;
 use crate::cells::{CellError, CellHandle};
+use crate::show::LOOKS_MAX;
 use crate::{ReadError, Router};
 
 /// What was read of the instances that are asked for.
@@ -66,7 +67,34 @@ impl Router {
 
     /// What stands now in place of what has moved and of what is unknown: as it is shown, or its
     /// outline. What is gone is left out.
+    ///
+    /// # Errors
+    /// [`ReadError::Moving`] where one has moved at every look, or those of [`Router::show`].
     pub(super) async fn resolve(
+        &self,
+        ctx: &RequestContext,
+        walk: &mut Walk,
+        details: &mut Details,
+    ) -> Result<(), ReadError> {
+        for _ in 0..LOOKS_MAX {
+            self.look_at_moved(ctx, walk, details).await?;
+            let unknown = std::mem::take(&mut details.unknown);
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            let outlines = self.outlines_of(unknown.clone(), walk.deadline).await?;
+            // Without a cell, it has left the silent one meanwhile.
+            let has_left = |uuid: &InstanceUuid| !outlines.contains_key(uuid);
+            details.moved.extend(unknown.into_iter().filter(has_left));
+            details.found.extend(outlines);
+        }
+        match details.moved.first() {
+            Some(uuid) => Err(ReadError::Moving { uuid: *uuid }),
+            None => Ok(()),
+        }
+    }
+
+    async fn look_at_moved(
         &self,
         ctx: &RequestContext,
         walk: &mut Walk,
@@ -87,10 +115,6 @@ impl Router {
                 }
                 Err(error) => return Err(error),
             }
-        }
-        let unknown = std::mem::take(&mut details.unknown);
-        if !unknown.is_empty() {
-            details.found.extend(self.outlines_of(unknown, walk.deadline).await?);
         }
         Ok(())
     }

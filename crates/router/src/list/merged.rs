@@ -350,7 +350,10 @@ impl Router {
         merge.moved.extend(details.moved);
         unknown.extend(details.unknown);
         if !unknown.is_empty() && walk.lists_outlines() {
-            details.found.extend(self.outlines_of(unknown, walk.deadline).await?);
+            let outlines = self.outlines_of(unknown.clone(), walk.deadline).await?;
+            // Without a cell, it has left the silent one meanwhile.
+            merge.moved.extend(unknown.into_iter().filter(|uuid| !outlines.contains_key(uuid)));
+            details.found.extend(outlines);
         }
         let whole = visible.into_iter().filter_map(|candidate| {
             let instance = match candidate.home {

@@ -112,7 +112,7 @@ impl Router {
     /// the API database knows it, and the page says so.
     ///
     /// In the default order: one statement in the API database for the page and one for the cells,
-    /// one more for build requests on it; 7 in each cell that has instances on it; depth 2. In other
+    /// one more for build requests on it; 4 in each cell that has instances on it; depth 2. In other
     /// orders or with filters that only cells can judge: see `docs/list.md`.
     ///
     /// # Errors
