@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use cellzero_database::{AnyConnection, Backend, Connection, DatabaseError, transaction};
+use cellzero_database::{Backend, Connection, DatabaseError, transaction};
 use diesel::RunQueryDsl;
 use diesel::connection::{Connection as _, InstrumentationEvent};
 
@@ -85,8 +85,7 @@ fn planned<K, T>(
 ) -> Result<(T, Vec<String>), DatabaseError> {
     let texts = Arc::<Mutex<Vec<String>>>::default();
     let seen = Arc::clone(&texts);
-    let AnyConnection::Sqlite(sqlite) = conn.sql() else { panic!("it is SQLite") };
-    sqlite.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+    conn.sql().set_instrumentation(move |event: InstrumentationEvent<'_>| {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
             seen.lock().unwrap().push(query.to_string());
         }
