@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 use cellzero_database::{Backend, DatabaseError, insert_rows};
 use cellzero_types::{CellUuid, Instance, InstanceUuid, SortDirection};
 use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 
 use crate::schema::{cell_mappings, instance_mappings};
 use crate::{ApiConnection, Dialect, IN_LIST_MAX, parse, texts};
@@ -277,12 +279,23 @@ pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>
     use SortDirection::{Ascending, Descending};
     use instance_mappings::{cell_id, created_at, instance_uuid, project_id, queued_for_delete};
     type Row = (String, Option<i32>, Option<NaiveDateTime>);
+    let by_range = is_by_range(conn.backend());
     let mut select = instance_mappings::table
-        .filter(queued_for_delete.eq(false))
         .select((instance_uuid, cell_id, created_at))
         .into_boxed::<Dialect>();
+    select = match by_range {
+        true => select.filter(sql::<Bool>("instance_mappings.queued_for_delete IN (0, NULL)")),
+        false => select.filter(queued_for_delete.eq(false)),
+    };
     if let Some(project) = query.project_id.clone() {
-        select = select.filter(project_id.eq(project));
+        select = match by_range {
+            true => select.filter(
+                sql::<Bool>("instance_mappings.project_id IN (")
+                    .bind::<Text, _>(project)
+                    .sql(", NULL)"),
+            ),
+            false => select.filter(project_id.eq(project)),
+        };
     }
     if let Some(uuids) = &query.uuids {
         select = select.filter(instance_uuid.eq_any(texts(uuids)));
@@ -307,18 +320,8 @@ pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>
                 .filter(created_at.lt(time).or(instance_uuid.lt(uuid).nullable())),
         };
     }
-    // An index of PostgreSQL is used only where the place of NULL is that of the index.
-    let nulls = match (conn.backend(), query.directions.0) {
-        (Backend::Postgres, Ascending) => " NULLS FIRST",
-        (Backend::Postgres, Descending) => " NULLS LAST",
-        _ => "",
-    };
-    let (first, second) = (query.directions.0.as_str(), query.directions.1.as_str());
-    let order = format!(
-        "instance_mappings.created_at {first}{nulls}, instance_mappings.instance_uuid {second}"
-    );
     let rows: Vec<Row> = select
-        .order(diesel::dsl::sql::<diesel::sql_types::Text>(&order))
+        .order(sql::<Text>(&order_of(query, conn.backend())))
         .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))
         .load(conn.sql())?;
     rows.into_iter()
@@ -327,6 +330,39 @@ pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>
             Ok(Mapped { uuid: parse(&uuid)?, cell_id: cell, created_at: accepted_at })
         })
         .collect()
+}
+
+/// Whether the columns that are the same in all rows of a page are compared by `IN (…, NULL)`, which
+/// NULL never changes.
+///
+/// Where they are compared by `=`, MariaDB may look up all rows by them and pass over those before
+/// the place of the page, though a range of the same index begins there. Like this there is nothing
+/// but the range; and with these columns at its head, the order is the index's.
+fn is_by_range(backend: Backend) -> bool {
+    backend == Backend::Mysql
+}
+
+/// The order of a page, as an index has it.
+fn order_of(query: &MappedQuery, backend: Backend) -> String {
+    use SortDirection::{Ascending, Descending};
+    // An index of PostgreSQL is used only where the place of NULL is that of the index.
+    let nulls = match (backend, query.directions.0) {
+        (Backend::Postgres, Ascending) => " NULLS FIRST",
+        (Backend::Postgres, Descending) => " NULLS LAST",
+        _ => "",
+    };
+    let (first, second) = (query.directions.0.as_str(), query.directions.1.as_str());
+    let head = match (is_by_range(backend), &query.project_id) {
+        (true, Some(_)) => format!(
+            "instance_mappings.project_id {first}, instance_mappings.queued_for_delete {first}, "
+        ),
+        (true, None) => format!("instance_mappings.queued_for_delete {first}, "),
+        (false, _) => String::new(),
+    };
+    format!(
+        "{head}instance_mappings.created_at {first}{nulls}, \
+         instance_mappings.instance_uuid {second}"
+    )
 }
 
 /// The row ids of the cells that hold instances of a project, deleted ones too. One statement, one

@@ -10,6 +10,7 @@ use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
+use super::fixed::Fixed;
 use super::key::{Condition, KeyExpression, as_far, equal};
 use super::row::Row;
 use crate::schema::{instance_metadata, instances, tags};
@@ -80,7 +81,12 @@ impl Beside {
 }
 
 /// What SQL judges.
-pub(super) fn conditions(filters: &ListFilters, backend: Backend, foreign: bool) -> Vec<Condition> {
+pub(super) fn conditions(
+    filters: &ListFilters,
+    fixed: &Fixed,
+    backend: Backend,
+    foreign: bool,
+) -> Vec<Condition> {
     let mut all: Vec<Condition> = Vec::new();
     if !filters.asks_for_hidden() {
         all.push(Box::new(
@@ -91,7 +97,7 @@ pub(super) fn conditions(filters: &ListFilters, backend: Backend, foreign: bool)
         all.push(Box::new(instances::uuid.eq_any(texts(uuids))));
     }
     if let Some(project) = filters.project_id.clone() {
-        all.push(Box::new(instances::project_id.eq(project).assume_not_null()));
+        all.push(fixed.is_project(project));
     }
     for (key, filter) in &filters.columns {
         let expression = KeyExpression::of(*key, backend, foreign);
@@ -113,7 +119,7 @@ pub(super) fn conditions(filters: &ListFilters, backend: Backend, foreign: bool)
             .filter(instance_metadata::value.eq(value));
         all.push(Box::new(exists(item)));
     }
-    all.extend(deletion_conditions(filters));
+    all.extend(deletion_conditions(filters, fixed));
     all.extend(time_conditions(filters, backend, foreign));
     all
 }
@@ -173,7 +179,7 @@ fn tag_conditions(filters: &ListFilters) -> Vec<Condition> {
 
 /// Live rows; or deleted ones; or both. As in Nova, one that is deleted softly is listed only where
 /// its state is asked for.
-fn deletion_conditions(filters: &ListFilters) -> Vec<Condition> {
+fn deletion_conditions(filters: &ListFilters, fixed: &Fixed) -> Vec<Condition> {
     match (filters.deleted, filters.changes_since) {
         (Deleted::Only, _) if filters.soft_deleted => {
             let soft = instances::vm_state.eq(VmState::SoftDeleted.as_str());
@@ -182,8 +188,7 @@ fn deletion_conditions(filters: &ListFilters) -> Vec<Condition> {
         (Deleted::Only, _) => vec![Box::new(instances::deleted.ne(0).assume_not_null())],
         (Deleted::With, _) | (Deleted::Without, Some(_)) => Vec::new(),
         (Deleted::Without, None) => {
-            let mut all: Vec<Condition> =
-                vec![Box::new(instances::deleted.eq(0).assume_not_null())];
+            let mut all = vec![fixed.is_live()];
             if !filters.asks_for_soft_deleted() {
                 let other = instances::vm_state.ne(VmState::SoftDeleted.as_str());
                 all.push(Box::new(instances::vm_state.is_null().or(other).assume_not_null()));

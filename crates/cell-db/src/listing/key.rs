@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
 use super::filter::Beside;
+use super::fixed::Fixed;
 use crate::Dialect;
 use crate::schema::instances;
 
@@ -233,9 +234,12 @@ fn key_beyond(
 /// The order, as an expression to order by. NULL is the smallest on SQLite and MariaDB by itself.
 pub(super) fn order_by(
     order: &SortOrder,
+    fixed: &Fixed,
     backend: Backend,
     foreign: bool,
 ) -> diesel::expression::SqlLiteral<Text> {
+    let first = order.first().map_or("", |(_, direction)| direction.as_str());
+    let head = fixed.order_by().iter().map(|column| format!("{column} {first}"));
     let keys = order.iter().map(|(key, direction)| {
         let expression = KeyExpression::of(*key, backend, foreign);
         let nulls = match (backend, *key == SortKey::Uuid, direction) {
@@ -245,7 +249,7 @@ pub(super) fn order_by(
         };
         format!("{} {}{nulls}", expression.fragment(), direction.as_str())
     });
-    sql(&keys.collect::<Vec<_>>().join(", "))
+    sql(&head.chain(keys).collect::<Vec<_>>().join(", "))
 }
 
 /// What is selected of a row: its uuid, the values of the order, what is judged here. The first

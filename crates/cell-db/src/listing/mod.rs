@@ -8,6 +8,7 @@
 //! statuses are judged here, on rows that SQL has narrowed down where it can.
 
 mod filter;
+mod fixed;
 mod key;
 mod row;
 
@@ -21,6 +22,7 @@ use diesel::sql_types::Untyped;
 use crate::schema::instances;
 use crate::{CellConnection, Dialect, parse_uuid};
 use filter::Beside;
+use fixed::Fixed;
 use row::Row;
 
 /// The most rows that one statement reads where rows are judged here.
@@ -111,6 +113,7 @@ fn read(
     limit: usize,
 ) -> Result<Vec<Row>, DatabaseError> {
     let mut rows: Vec<Row> = Vec::new();
+    let fixed = Fixed::of(query, conn.backend());
     for range in key::ranges(&query.order, after) {
         let left = limit - rows.len();
         if left == 0 {
@@ -118,13 +121,14 @@ fn read(
         }
         let columns = key::columns(&query.order, beside, conn.backend(), query.foreign);
         let mut select = instances::table.select(sql::<Untyped>(&columns)).into_boxed::<Dialect>();
-        for condition in filter::conditions(&query.filters, conn.backend(), query.foreign) {
+        let (backend, foreign) = (conn.backend(), query.foreign);
+        for condition in filter::conditions(&query.filters, &fixed, backend, foreign) {
             select = select.filter(condition);
         }
         if let Some(condition) = range.condition(&query.order, conn.backend(), query.foreign) {
             select = select.filter(condition);
         }
-        let order = key::order_by(&query.order, conn.backend(), query.foreign);
+        let order = key::order_by(&query.order, &fixed, conn.backend(), query.foreign);
         let limit = i64::try_from(left).unwrap_or(i64::MAX);
         let found: Vec<Row> = select.order(order).limit(limit).load(conn.sql())?;
         rows.extend(found);
