@@ -1,18 +1,14 @@
 //! What a check of a large plane costs, in time and in the memory of a process that does nothing
 //! else.
-//!
-//! The process is this program again, told so by [`API_DATABASE`]: what was done to fill the plane
-//! is not in its memory.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
 use cellzero::{Config, ControlPlane, FsckOptions};
 use cellzero_test_support::Engine;
 
-use crate::measure::status_mb;
 use crate::plane::Plane;
+use crate::process::{self, status_mb};
 
 /// How many cells are checked.
 const CELLS: u32 = 16;
@@ -26,13 +22,6 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 const MEMORY_MAX_MB: f64 = 64.0;
 /// The variable that makes this program the process that checks the plane of this API database.
 pub(crate) const API_DATABASE: &str = "CELLZERO_BENCH_FSCK";
-
-/// A check as it was measured.
-struct Checked {
-    instances: u64,
-    seconds: f64,
-    memory_mb: f64,
-}
 
 /// Fills a plane and checks it; fails where a bound is missed.
 pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
@@ -48,31 +37,14 @@ pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
     );
     plane.analyze()?;
     runtime.block_on(plane.plane.close())?;
-    let checked = in_a_process(plane.api.url())?;
+    let [checked, seconds, memory_mb] = process::figures(&[(API_DATABASE, plane.api.url())])?;
     println!(
-        "{}: fsck of {} instances in {CELLS} cells: {:.2} s, {:.1} MB",
-        engine.name(),
-        checked.instances,
-        checked.seconds,
-        checked.memory_mb
+        "{}: fsck of {checked} instances in {CELLS} cells: {seconds:.2} s, {memory_mb:.1} MB",
+        engine.name()
     );
-    ensure!(checked.seconds < TIME_MAX.as_secs_f64(), "it took longer than {TIME_MAX:?}");
-    ensure!(checked.memory_mb < MEMORY_MAX_MB, "it held more than {MEMORY_MAX_MB} MB");
+    ensure!(seconds < TIME_MAX.as_secs_f64(), "it took longer than {TIME_MAX:?}");
+    ensure!(memory_mb < MEMORY_MAX_MB, "it held more than {MEMORY_MAX_MB} MB");
     Ok(())
-}
-
-fn in_a_process(api: &str) -> anyhow::Result<Checked> {
-    let program = std::env::current_exe().context("the path of this program")?;
-    let output = Command::new(program)
-        .env(API_DATABASE, api)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run the process that checks")?;
-    ensure!(output.status.success(), "the process that checks failed");
-    let text = String::from_utf8(output.stdout)?;
-    let numbers: Vec<f64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    let [instances, seconds, memory_mb] = numbers[..] else { bail!("{text:?} has no figures") };
-    Ok(Checked { instances: instances as u64, seconds, memory_mb })
 }
 
 /// The process that checks: prints instances, seconds and megabytes.

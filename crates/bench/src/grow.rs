@@ -10,23 +10,12 @@ use cellzero_test_support::Engine;
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use crate::floor::{Place, Session};
+use crate::floor::{Place, Session, TABLES_OF_INSTANCE};
 use crate::plane::{self, Plane};
 
 /// The tables of the API database, with the column that names the instance.
 const API_TABLES: [(&str, &str); 2] =
     [("boot_states", "instance_uuid"), ("instance_mappings", "instance_uuid")];
-/// The tables of a cell, in the order of its foreign keys.
-const CELL_TABLES: [(&str, &str); 8] = [
-    ("instance_fences", "instance_uuid"),
-    ("instances", "uuid"),
-    ("instance_extra", "instance_uuid"),
-    ("instance_info_caches", "instance_uuid"),
-    ("instance_metadata", "instance_uuid"),
-    ("tags", "resource_id"),
-    ("block_device_mapping", "instance_uuid"),
-    ("security_group_instance_association", "instance_uuid"),
-];
 /// Spreads the first part of a uuid as chance would: Knuth's multiplier.
 const SPREAD: u64 = 2_654_435_761;
 /// How many instances of a cell are copied by one statement.
@@ -102,7 +91,7 @@ impl Seeds {
         }
         let fill = cells.map(|(number, ((_, seed), database))| async move {
             let copies = Copies { engine, crowd, before, cell: number as u32, seed: *seed };
-            copies.write(&mut session(engine, database.url()).await?, &CELL_TABLES).await
+            copies.write(&mut session(engine, database.url()).await?, &TABLES_OF_INSTANCE).await
         });
         futures_util::stream::iter(fill).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         plane.analyze()

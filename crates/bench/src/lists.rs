@@ -19,11 +19,13 @@ const LIST_DEPTH: u32 = 2;
 /// List by a column without an index: build requests, all cells, the mappings, the cells of the page.
 const MERGED_DEPTH: u32 = 4;
 /// How many instances are on a page.
-const PAGE: u32 = 1_000;
+pub(crate) const PAGE: u32 = 1_000;
 /// How many pages are walked.
 const PAGES: u32 = 10;
 /// The number of cells that most targets are about.
 pub(crate) const WIDE: usize = 64;
+/// Where the first page in the order of a column stands.
+const EVENLY: &str = "in all cells";
 /// The deadline of a list while cells hang.
 const DEADLINE: Duration = Duration::from_millis(200);
 
@@ -76,16 +78,15 @@ pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
         all.push(wide.list(&Case { name, bare: true, ..case })?);
     }
     let of = crowd(WIDE.min(runs.cells));
-    let over = cells_name(of.cells);
     for (key, how) in [
-        (SortKey::DisplayName, "in all cells"),
+        (SortKey::DisplayName, EVENLY),
         (SortKey::DisplayDescription, "in ten cells"),
         (SortKey::Hostname, "in one cell"),
     ] {
-        let name = format!("list {PAGE} over {over} by {}: rows {how}", key.name());
+        let name = sorted_name(of.cells, key, how);
         all.push(wide.list(&Case::new(name, of, Which::By(key)))?);
     }
-    let name = format!("walk {} over {over}", PAGE * PAGES);
+    let name = walk_name(of.cells);
     all.push(wide.list(&Case::new(name, of, Which::Pages(PAGES)))?);
     all.extend(wide.hung(crowd(runs.cells))?);
     let large = Crowd { cells: runs.cells, per_cell: runs.per_cell_large };
@@ -105,6 +106,21 @@ pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
 /// The name of the list over so many cells.
 pub(crate) fn list_name(cells: usize) -> String {
     format!("list {PAGE} over {}", cells_name(cells))
+}
+
+/// The name of the list in the order of a column.
+fn sorted_name(cells: usize, key: SortKey, how: &str) -> String {
+    format!("{} by {}: rows {how}", list_name(cells), key.name())
+}
+
+/// The name of the list by a column whose first page stands in all cells.
+pub(crate) fn even_name(cells: usize) -> String {
+    sorted_name(cells, SortKey::DisplayName, EVENLY)
+}
+
+/// The name of the walk over so many cells.
+pub(crate) fn walk_name(cells: usize) -> String {
+    format!("walk {} over {}", PAGE * PAGES, cells_name(cells))
 }
 
 /// The name of the first page of the largest crowd.
@@ -233,7 +249,7 @@ impl Wide {
                     ensure!(page.instances.len() == PAGE as usize, "a page is not full");
                 }
                 measured.operation += &format!(", {down} down");
-                self.plane.point_back(&urls)?;
+                self.plane.point(&urls)?;
                 self.runtimes.ours.block_on(plane.close())?;
                 all.push(measured);
             }

@@ -17,6 +17,7 @@ mod measure;
 mod memory;
 mod plane;
 mod plot;
+mod process;
 mod report;
 
 use std::path::PathBuf;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use cellzero::{CellUuid, Counters, PlaneCounters};
 
 use crate::floor::Sent;
@@ -198,14 +197,6 @@ fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {
 fn at(micros: &[f64], part: f64) -> f64 {
     let index = (micros.len().saturating_sub(1) as f64 * part).round() as usize;
     micros.get(index).copied().unwrap_or(f64::NAN)
-}
-
-/// A line of the kernel's figures of this process, in megabytes.
-pub(crate) fn status_mb(name: &str) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("the kernel's figures")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.with_context(|| format!("no {name}"))?.parse::<f64>()? / 1024.0)
 }
 
 #[cfg(test)]

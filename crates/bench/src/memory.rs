@@ -1,35 +1,22 @@
 //! What a process that does nothing else holds at its highest while it lists.
 //!
-//! The process is this program again, told so by [`API_DATABASE`]: what was done to fill the plane
-//! is not in its memory. What it holds before its first list is taken off.
+//! What it holds before its first list is taken off.
 
-use std::process::{Command, Stdio};
-
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use cellzero::{Config, ControlPlane, ListQuery, RequestContext};
 
-use crate::measure::status_mb;
+use crate::process::{self, status_mb};
 
 /// The variable that makes this program the process that lists the plane of this API database.
 pub(crate) const API_DATABASE: &str = "CELLZERO_BENCH_LIST";
 /// Its variable for the project.
 const PROJECT: &str = "CELLZERO_BENCH_PROJECT";
 /// How many pages are walked.
-pub(crate) const PAGES: u32 = 50;
+const PAGES: u32 = 50;
 
 /// By how many megabytes the process grows for the first page, and for [`PAGES`] of them.
 pub(crate) fn in_a_process(api: &str, project: &str) -> anyhow::Result<(f64, f64)> {
-    let program = std::env::current_exe().context("the path of this program")?;
-    let output = Command::new(program)
-        .env(API_DATABASE, api)
-        .env(PROJECT, project)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run the process that lists")?;
-    ensure!(output.status.success(), "the process that lists failed");
-    let text = String::from_utf8(output.stdout)?;
-    let numbers: Vec<f64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    let [first, walked] = numbers[..] else { bail!("{text:?} has no figures") };
+    let [first, walked] = process::figures(&[(API_DATABASE, api), (PROJECT, project)])?;
     Ok((first, walked))
 }
 

@@ -73,12 +73,12 @@ impl Plane {
             let known = rows.into_iter().flatten().flatten().next();
             before.push(known.context("a cell mapping has a URL")?);
         }
-        self.point_back(&vec![url.to_owned(); cells])?;
+        self.point(&vec![url.to_owned(); cells])?;
         Ok(before)
     }
 
     /// Points the first cells' mappings to these URLs.
-    pub(crate) fn point_back(&self, urls: &[String]) -> anyhow::Result<()> {
+    pub(crate) fn point(&self, urls: &[String]) -> anyhow::Result<()> {
         for (cell, url) in self.cell_uuids().iter().zip(urls) {
             self.api.execute(&format!(
                 "UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{cell}'"

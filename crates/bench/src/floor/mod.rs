@@ -27,4 +27,4 @@ mod write;
 pub(crate) use read::{ListReader, Place, ShowReader};
 pub(crate) use session::{Sent, Session};
 pub(crate) use template::Names;
-pub(crate) use write::{Boot, Pair};
+pub(crate) use write::{Boot, Pair, TABLES_OF_INSTANCE};

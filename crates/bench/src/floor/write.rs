@@ -15,8 +15,9 @@ const ACCEPTED: [(&str, &str); 4] = [
     ("instance_mappings", "instance_uuid"),
     ("boot_states", "instance_uuid"),
 ];
-/// What is written into a cell, in the order of its foreign keys.
-const WRITTEN: [(&str, &str); 9] = [
+/// An instance in a cell and what belongs to it, in the order of its foreign keys: the tables, with
+/// the column that names it.
+pub(crate) const TABLES_OF_INSTANCE: [(&str, &str); 8] = [
     ("instance_fences", "instance_uuid"),
     ("instances", "uuid"),
     ("instance_extra", "instance_uuid"),
@@ -25,8 +26,9 @@ const WRITTEN: [(&str, &str); 9] = [
     ("tags", "resource_id"),
     ("block_device_mapping", "instance_uuid"),
     ("security_group_instance_association", "instance_uuid"),
-    ("instance_actions", "instance_uuid"),
 ];
+/// What is written beside it by every boot.
+const ACTIONS: (&str, &str) = ("instance_actions", "instance_uuid");
 /// What is written into cell0 beside it.
 const FAULTS: (&str, &str) = ("instance_faults", "instance_uuid");
 /// The tables beside `instances` whose rows a delete marks.
@@ -156,7 +158,8 @@ impl Boot {
             ],
         );
         let mut written = Vec::new();
-        for table in WRITTEN.into_iter().chain(cell.is_cell0().then_some(FAULTS)) {
+        let beside = [ACTIONS].into_iter().chain(cell.is_cell0().then_some(FAULTS));
+        for table in TABLES_OF_INSTANCE.into_iter().chain(beside) {
             written.push(Template::capture(&mut plane.cell, engine, table, instance).await?);
         }
         let device = written
