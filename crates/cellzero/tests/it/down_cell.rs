@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use cellzero::*;
+use cellzero_database::{ErrorKind, Stop, with_gate};
 use cellzero_test_support::Engine;
 use rstest::rstest;
 
+use crate::before::Before;
 use crate::halved::{Halved, Silence};
 use crate::support::{TestPlane, both_ways, by_name, report, request, user, uuids};
 
@@ -240,4 +242,28 @@ async fn a_refused_cell_costs_nothing_and_what_it_holds_is_listed(
     let [_, asks_cells] = both_ways();
     let page = test.plane.list(&user(), &asks_cells).await.unwrap();
     assert_eq!((page.instances.len(), report(&page, refused).left_out), (3, 3));
+}
+
+/// Without the outlines of a silent cell a page would lack instances and not say which.
+#[rstest]
+#[case::default_order("read_outlines", ListQuery::default())]
+#[case::by_name("scan_outlines", by_name())]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_fails_by_its_deadline_where_the_api_database_is_late_too(
+    #[case] late: &'static str,
+    #[case] query: ListQuery,
+) {
+    let Some(halved) = halved(Engine::Postgres, Silence::Listener).await else { return };
+    halved.fall_silent();
+    let is_late = move |stop: &Stop| matches!(stop, Stop::Operation { name, .. } if *name == late);
+    let gate = Before::new(is_late, async { tokio::time::sleep(Duration::from_millis(450)).await });
+    let began = Instant::now();
+    let listed = with_gate(gate.clone(), halved.test.plane.list(&hurried(), &query)).await;
+    assert!(gate.has_happened());
+    let Err(ReadError::Database(error)) = listed else { panic!("it was listed") };
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    // It was late for 450 ms after at most 300 of 500; the rest is slack.
+    assert!(began.elapsed() < Duration::from_millis(1_000), "{:?}", began.elapsed());
+    halved.answer();
+    halved.test.plane.close().await.unwrap();
 }
