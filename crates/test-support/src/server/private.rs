@@ -29,7 +29,7 @@ pub enum Durability {
     #[default]
     Relaxed,
     /// What was acknowledged survives the end of the server by `kill -9`, not that of the machine:
-    /// for tests that kill it. The data is kept in memory where it fits.
+    /// for tests that kill it. PostgreSQL's data is kept in memory where it fits.
     Process,
     /// What a real server does, on a real disk: for measurements.
     Full,
@@ -83,7 +83,7 @@ impl PrivateServer {
     /// # Errors
     /// SQLite, a missing program, and a server that does not start: with the end of its log.
     pub fn launch(engine: Engine, options: ServerOptions) -> anyhow::Result<Self> {
-        let base = base_folder(options.durability);
+        let base = base_folder(engine, options.durability);
         let prefix = format!("cellzero-{}-", engine.name());
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
@@ -258,14 +258,18 @@ fn address(engine: Engine, password: &str, tls: TlsFiles) -> Server {
 }
 
 /// Where servers live: in memory if there is plenty, as no test needs its data after a power cut.
-fn base_folder(durability: Durability) -> PathBuf {
+///
+/// MariaDB takes memory for persistent memory and maps its log there; with the log left to the
+/// system at each commit, it then loses acknowledged commits when it is killed.
+fn base_folder(engine: Engine, durability: Durability) -> PathBuf {
+    let may_be_memory = match durability {
+        Durability::Relaxed => true,
+        Durability::Process => engine != Engine::MariaDb,
+        Durability::Full => false,
+    };
     let memory = Path::new("/dev/shm");
     let free = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
-    if durability != Durability::Full && free >= MEMORY_NEEDED {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    }
+    if may_be_memory && free >= MEMORY_NEEDED { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// Runs the program that makes a data folder, and gives its output if it fails.

@@ -63,6 +63,18 @@ fn a_killed_server_recovers_what_was_committed(
     assert_eq!(database.query("SELECT n FROM t").unwrap(), [[Some("7".to_owned())]]);
 }
 
+/// There MariaDB maps its log, and loses acknowledged commits when it is killed.
+#[rstest]
+fn a_mariadb_that_keeps_what_it_acknowledged_does_not_live_in_memory(
+    #[values(Durability::Process, Durability::Full)] durability: Durability,
+) {
+    let options = ServerOptions::default().durability(durability);
+    let Some(server) = private(Engine::MariaDb, options) else { return };
+    let folder = server.admin_query("SELECT @@datadir").unwrap();
+    let folder = folder[0][0].clone().unwrap();
+    assert!(!folder.starts_with("/dev/shm"), "{folder}");
+}
+
 #[rstest]
 #[case::postgres(Engine::Postgres)]
 #[case::mariadb(Engine::MariaDb)]
