@@ -266,6 +266,12 @@ pub struct Mapped {
     pub cell_id: Option<i32>,
     /// When it was accepted.
     pub created_at: NaiveDateTime,
+    /// When the mapping was written last.
+    pub written_at: NaiveDateTime,
+    /// Its project.
+    pub project_id: String,
+    /// Its user.
+    pub user_id: Option<String>,
 }
 
 /// The next instances in an order that was fixed when they were accepted. One statement, on a range
@@ -277,11 +283,12 @@ pub struct Mapped {
 /// The database's, or a damaged uuid.
 pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>, DatabaseError> {
     use SortDirection::{Ascending, Descending};
-    use instance_mappings::{cell_id, created_at, instance_uuid, project_id, queued_for_delete};
-    type Row = (String, Option<i32>, Option<NaiveDateTime>);
+    use instance_mappings::{
+        cell_id, created_at, instance_uuid, project_id, queued_for_delete, updated_at, user_id,
+    };
     let by_range = is_by_range(conn.backend());
     let mut select = instance_mappings::table
-        .select((instance_uuid, cell_id, created_at))
+        .select((instance_uuid, cell_id, created_at, updated_at, project_id, user_id))
         .into_boxed::<Dialect>();
     select = match by_range {
         true => select.filter(sql::<Bool>("instance_mappings.queued_for_delete IN (0, NULL)")),
@@ -320,16 +327,23 @@ pub fn page(conn: &mut ApiConnection, query: &MappedQuery) -> Result<Vec<Mapped>
                 .filter(created_at.lt(time).or(instance_uuid.lt(uuid).nullable())),
         };
     }
-    let rows: Vec<Row> = select
+    let rows: Vec<MappedRow> = select
         .order(sql::<Text>(&order_of(query, conn.backend())))
         .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))
         .load(conn.sql())?;
-    rows.into_iter()
-        .map(|(uuid, cell, accepted_at)| {
-            let accepted_at = accepted_at.unwrap_or_default();
-            Ok(Mapped { uuid: parse(&uuid)?, cell_id: cell, created_at: accepted_at })
-        })
-        .collect()
+    rows.into_iter().map(mapped).collect()
+}
+
+/// Uuid, cell, when it was accepted, when it was written last, project, user.
+type MappedRow =
+    (String, Option<i32>, Option<NaiveDateTime>, Option<NaiveDateTime>, String, Option<String>);
+
+fn mapped(
+    (uuid, cell_id, created_at, updated_at, project_id, user_id): MappedRow,
+) -> Result<Mapped, DatabaseError> {
+    let created_at = created_at.unwrap_or_default();
+    let written_at = updated_at.unwrap_or(created_at);
+    Ok(Mapped { uuid: parse(&uuid)?, cell_id, created_at, written_at, project_id, user_id })
 }
 
 /// Whether the columns that are the same in all rows of a page are compared by `IN (…, NULL)`, which

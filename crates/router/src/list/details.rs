@@ -66,7 +66,8 @@ impl Router {
     }
 
     /// What stands now in place of what has moved and of what is unknown: as it is shown, or its
-    /// outline. What is gone is left out.
+    /// outline. What is gone is left out. `mapped` are outlines by the mappings alone, for where the
+    /// API database is late too.
     ///
     /// # Errors
     /// [`ReadError::Moving`] where one has moved at every look, or those of [`Router::show`].
@@ -75,6 +76,7 @@ impl Router {
         ctx: &RequestContext,
         walk: &mut Walk,
         details: &mut Details,
+        mapped: &HashMap<InstanceUuid, Instance>,
     ) -> Result<(), ReadError> {
         for _ in 0..LOOKS_MAX {
             self.look_at_moved(ctx, walk, details).await?;
@@ -82,7 +84,15 @@ impl Router {
             if unknown.is_empty() {
                 return Ok(());
             }
-            let outlines = self.outlines_of(unknown.clone(), walk.deadline).await?;
+            let outlines = match self.outlines_of(unknown.clone(), walk.deadline).await {
+                Err(error) if walk.deadline.has_passed() => {
+                    let known = unknown.iter().map(|uuid| Some((*uuid, mapped.get(uuid)?.clone())));
+                    let known: Option<Vec<(InstanceUuid, Instance)>> = known.collect();
+                    details.found.extend(known.ok_or(error)?);
+                    return Ok(());
+                }
+                outlines => outlines?,
+            };
             // Without a cell, it has left the silent one meanwhile.
             let has_left = |uuid: &InstanceUuid| !outlines.contains_key(uuid);
             details.moved.extend(unknown.into_iter().filter(has_left));

@@ -12,7 +12,7 @@ use cellzero_api_db::{CellMapping, build_request, cell_mapping};
 use cellzero_database::DatabaseError;
 use cellzero_types::list_order::compare;
 use cellzero_types::{
-    CellUuid, Instance, InstanceUuid, ListFilters, RequestContext, SortDirection, SortKey,
+    CellUuid, Home, Instance, InstanceUuid, ListFilters, RequestContext, SortDirection, SortKey,
     SortOrder, SortValue, SortValues,
 };
 use chrono::NaiveDateTime;
@@ -154,9 +154,23 @@ impl Router {
         let moved: Vec<InstanceUuid> =
             part.rows.iter().filter(has_left).map(|row| row.uuid).collect();
         details.moved.extend(moved);
-        self.resolve(ctx, walk, &mut details).await?;
+        let by_mapping = part.rows.iter().filter_map(|row| {
+            let cell = uuids.get(&row.cell_id?)?;
+            Some((row.uuid, by_mapping(row, *cell)))
+        });
+        self.resolve(ctx, walk, &mut details, &by_mapping.collect()).await?;
         let instances = part.rows.iter().filter_map(|row| details.found.remove(&row.uuid));
         Ok(instances.filter(|instance| walk.query.filters.matches(instance)).collect())
+    }
+}
+
+/// What the mapping alone knows of an instance.
+fn by_mapping(row: &Mapped, cell: CellUuid) -> Instance {
+    Instance {
+        home: Home::Cell(cell),
+        created_at: Some(row.created_at),
+        known_at: Some(row.written_at),
+        ..Instance::new(row.uuid, row.project_id.clone(), row.user_id.clone().unwrap_or_default())
     }
 }
 
