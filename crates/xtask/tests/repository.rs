@@ -155,3 +155,25 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+/// The document is the command's own output of one whole run, not of a part of it.
+#[test]
+fn the_performance_document_has_the_same_operations_of_every_backend() {
+    let text = read("docs/performance.md");
+    let measured = &text[text.find("## Measured").unwrap()..text.find("## Targets").unwrap()];
+    let of = |backend: &str| -> Vec<&str> {
+        let rows = measured.lines().filter_map(|line| line.strip_prefix(&format!("| {backend} |")));
+        let operations = rows.map(|row| row.split(" | ").next().unwrap().trim());
+        // How many cells were down beside those that hang is measured, and differs.
+        operations.map(|operation| operation.split(" breaker, ").next().unwrap()).collect()
+    };
+    let sqlite = of("sqlite");
+    for operation in ["show", "delete", "boot to a cell", "list 1000 over 64 cells, bare"] {
+        assert!(sqlite.contains(&operation), "{operation} is missing");
+    }
+    for backend in ["postgres", "mariadb"] {
+        assert_eq!(of(backend), sqlite, "{backend}");
+    }
+    let targets = &text[text.find("## Targets").unwrap()..];
+    assert!(targets.matches("at most").count() >= 7, "{targets}");
+}
