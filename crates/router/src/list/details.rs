@@ -66,8 +66,8 @@ impl Router {
     }
 
     /// What stands now in place of what has moved and of what is unknown: as it is shown, or its
-    /// outline. What is gone is left out. `mapped` are outlines by the mappings alone, for where the
-    /// API database is late too.
+    /// outline. What is gone is left out. `by_mapping` is what the page itself knows of an instance,
+    /// for where the API database is late too.
     ///
     /// # Errors
     /// [`ReadError::Moving`] where one has moved at every look, or those of [`Router::show`].
@@ -76,7 +76,7 @@ impl Router {
         ctx: &RequestContext,
         walk: &mut Walk,
         details: &mut Details,
-        mapped: &HashMap<InstanceUuid, Instance>,
+        by_mapping: &(dyn Fn(InstanceUuid) -> Option<Instance> + Sync),
     ) -> Result<(), ReadError> {
         for _ in 0..LOOKS_MAX {
             self.look_at_moved(ctx, walk, details).await?;
@@ -86,7 +86,7 @@ impl Router {
             }
             let outlines = match self.outlines_of(unknown.clone(), walk.deadline).await {
                 Err(error) if walk.deadline.has_passed() => {
-                    let known = unknown.iter().map(|uuid| Some((*uuid, mapped.get(uuid)?.clone())));
+                    let known = unknown.into_iter().map(|uuid| Some((uuid, by_mapping(uuid)?)));
                     let known: Option<Vec<(InstanceUuid, Instance)>> = known.collect();
                     details.found.extend(known.ok_or(error)?);
                     return Ok(());

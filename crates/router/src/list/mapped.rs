@@ -154,11 +154,11 @@ impl Router {
         let moved: Vec<InstanceUuid> =
             part.rows.iter().filter(has_left).map(|row| row.uuid).collect();
         details.moved.extend(moved);
-        let by_mapping = part.rows.iter().filter_map(|row| {
-            let cell = uuids.get(&row.cell_id?)?;
-            Some((row.uuid, by_mapping(row, *cell)))
-        });
-        self.resolve(ctx, walk, &mut details, &by_mapping.collect()).await?;
+        let by_mapping = |uuid: InstanceUuid| {
+            let row = part.rows.iter().find(|row| row.uuid == uuid)?;
+            Some(by_mapping(row, *uuids.get(&row.cell_id?)?))
+        };
+        self.resolve(ctx, walk, &mut details, &by_mapping).await?;
         let instances = part.rows.iter().filter_map(|row| details.found.remove(&row.uuid));
         Ok(instances.filter(|instance| walk.query.filters.matches(instance)).collect())
     }

@@ -392,7 +392,7 @@ impl Router {
         let moved = std::mem::take(&mut merge.moved);
         listed.retain(|(_, instance)| !moved.contains(&instance.uuid));
         let mut now = Details { moved: moved.into_iter().collect(), ..Details::default() };
-        self.resolve(ctx, walk, &mut now, &HashMap::new()).await?;
+        self.resolve(ctx, walk, &mut now, &|_| None).await?;
         let outlines = walk.lists_outlines();
         let now = now.found.into_values().filter(|one| outlines || one.known_at.is_none());
         for instance in now {
