@@ -16,6 +16,11 @@ use crate::error::{DatabaseError, ErrorKind};
 /// The most that a semaphore is asked to count.
 const TOTAL_MAX: u32 = 100_000;
 
+/// For how long after its deadline a late statement outside a transaction, and a late connect, may
+/// go on. One that is given up costs its connection, and a new one costs a server more than the
+/// statement did; where many are late at once, each is then later the next time.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(1);
+
 /// How often connections that are idle for too long are looked for, at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,6 +34,8 @@ pub struct ConnectionBudget(Arc<Shared>);
 struct Shared {
     total: u32,
     permits: Arc<Semaphore>,
+    /// For those that go on after their deadline.
+    drains: Arc<Semaphore>,
     /// How many operations wait for room.
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn IdlePool>>>,
@@ -62,6 +69,7 @@ impl ConnectionBudget {
         ConnectionBudget(Arc::new(Shared {
             total,
             permits: Arc::new(Semaphore::new(total as usize)),
+            drains: Arc::new(Semaphore::new((total / 2) as usize)),
             waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
             swept: Mutex::new(Instant::now()),
@@ -114,6 +122,12 @@ impl ConnectionBudget {
                 Err(DatabaseError::new(ErrorKind::PoolExhausted, message))
             }
         }
+    }
+
+    /// The right to go on after a deadline, for half of all connections at most: the others are for
+    /// those that somebody waits for.
+    pub(crate) fn try_drain(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.drains).try_acquire_owned().ok()
     }
 
     /// After a connection was put back: closes it, or an older one, where somebody waits.

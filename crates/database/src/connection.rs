@@ -6,8 +6,10 @@
 
 use crate::any::AnyConnection;
 use crate::backend::Backend;
+use crate::budget::ConnectionBudget;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::progress::{Progress, Stage};
 use crate::session::Session;
 use crate::tally::Tally;
 use chrono::{NaiveDateTime, SubsecRound, Utc};
@@ -39,8 +41,8 @@ pub struct Connection<K> {
     given_up: bool,
     /// Its session was changed for one operation, so it is closed after that.
     retired: bool,
-    /// The operation has begun to commit, so an end without an answer may have changed rows.
-    commit_begun: Arc<AtomicBool>,
+    /// What the caller of the operation can see of it.
+    progress: Arc<Progress>,
     watch: Arc<SqliteWatch>,
     pub(crate) tally: Arc<Tally>,
     /// Its part of the total of the process, given back when it is gone.
@@ -121,7 +123,7 @@ impl<K> Connection<K> {
             depth: 0,
             given_up: false,
             retired: false,
-            commit_begun: Arc::new(AtomicBool::new(false)),
+            progress: Arc::default(),
             watch: opened.watch,
             tally,
             held: None,
@@ -129,9 +131,14 @@ impl<K> Connection<K> {
         }
     }
 
-    /// Keeps its part of the total of the process.
-    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+    /// Keeps its part of the total of the process, and asks that total where a statement is late.
+    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit, budget: &ConnectionBudget) {
         self.held = Some(permit);
+        match &mut self.sql.any {
+            AnyConnection::Sqlite(_) => {}
+            AnyConnection::Postgres(net) => net.set_budget(budget.clone()),
+            AnyConnection::Mysql(net) => net.set_budget(budget.clone()),
+        }
     }
 
     /// The connection that Diesel's queries run on.
@@ -170,10 +177,10 @@ impl<K> Connection<K> {
     pub(crate) fn begin_operation(
         &mut self,
         deadline: Deadline,
-        commit_begun: Arc<AtomicBool>,
+        progress: Arc<Progress>,
     ) -> QueryResult<()> {
         self.deadline = deadline;
-        self.commit_begun = commit_begun;
+        self.progress = progress;
         self.apply_deadline()
     }
 
@@ -210,11 +217,11 @@ impl<K> Connection<K> {
 
     /// Remembers for the waiting caller that rows may change from here on.
     pub(crate) fn note_commit(&self, begun: bool) {
-        self.commit_begun.store(begun, Ordering::SeqCst);
+        self.progress.note_commit(begun);
     }
 
     pub(crate) fn commit_was_noted(&self) -> bool {
-        self.commit_begun.load(Ordering::SeqCst)
+        self.progress.commit_was_noted()
     }
 
     pub(crate) fn give_up(&mut self) {
@@ -279,6 +286,7 @@ impl<K> Connection<K> {
             TransactionStep::Ended => 0,
             TransactionStep::SavepointRestored => self.depth,
         };
+        self.progress.enter(if self.depth > 0 { Stage::InTransaction } else { Stage::Asking });
         match &mut self.sql.any {
             AnyConnection::Sqlite(_) => self.watch.failed.store(false, Ordering::Relaxed),
             AnyConnection::Postgres(net) => step.tell(net),

@@ -5,7 +5,7 @@
 //! connection goes back to the pool only when nothing casts doubt on it.
 
 use crate::backend::Backend;
-use crate::budget::{ConnectionBudget, IdlePool};
+use crate::budget::{ConnectionBudget, DRAIN_MAX, IdlePool};
 use crate::connect::connect;
 use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
@@ -13,12 +13,16 @@ use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
 use crate::fault::{self, FaultPlace};
 use crate::gate;
+use crate::progress::{Progress, Stage};
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
+use futures_util::future::join_all;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
 /// How long after its deadline a caller may still wait, so that an operation that ends at the
@@ -133,6 +137,8 @@ struct Pool<K> {
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle<K>>>,
     closed: AtomicBool,
+    /// Operations whose callers have gone, and which may still end.
+    late: Mutex<Vec<JoinHandle<()>>>,
     tally: Arc<Tally>,
 }
 
@@ -164,6 +170,7 @@ impl<K: SchemaKind> Database<K> {
             permits: Arc::new(Semaphore::new(permits)),
             idle: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
+            late: Mutex::default(),
             tally: Arc::default(),
         });
         let weak: Weak<Pool<K>> = Arc::downgrade(&pool);
@@ -192,6 +199,10 @@ impl<K: SchemaKind> Database<K> {
     /// the operation has begun, nothing happens; afterwards the operation runs to its end, which
     /// its deadline bounds. `name` names it in errors.
     ///
+    /// A statement outside a transaction, and a connect, that is late may go on for a second after
+    /// the answer, so that the connection is kept; as many in the process as half of
+    /// [`Options::connections_total`]. No statement begins after the deadline.
+    ///
     /// # Errors
     /// Those of `work`, and before it begins: [`ErrorKind::PoolExhausted`],
     /// [`ErrorKind::Closed`], or why no connection could be made.
@@ -216,18 +227,23 @@ impl<K: SchemaKind> Database<K> {
         let place = Place { database: Arc::clone(&self.pool.label), operation: name, deadline };
         let permit = self.pool.permit(&place).await?;
         let (answer, answered) = oneshot::channel();
-        let commit_begun = Arc::new(AtomicBool::new(false));
+        let progress = Arc::new(Progress::default());
         let job = {
-            let (pool, place, commit_begun) =
-                (Arc::clone(&self.pool), place.clone(), Arc::clone(&commit_begun));
+            let (pool, place, progress) =
+                (Arc::clone(&self.pool), place.clone(), Arc::clone(&progress));
             let entered = entered.clone();
             tokio::task::spawn_blocking(move || {
                 let _inside = gate::Inside::enter(entered);
-                pool.operate(permit, place, commit_begun, work, answer);
+                pool.operate(permit, place, progress, work, answer);
             })
         };
-        let patience = (deadline.instant() + ANSWER_GRACE).into();
-        match timeout_at(patience, answered).await {
+        let mut answered = pin!(answered);
+        let mut outcome = timeout_at(deadline.instant().into(), answered.as_mut()).await;
+        if outcome.is_err() && progress.ends_by_itself() {
+            let patience = deadline.instant() + ANSWER_GRACE;
+            outcome = timeout_at(patience.into(), answered).await;
+        }
+        match outcome {
             Ok(Ok(result)) => result,
             Ok(Err(_dropped)) => match job.await {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -236,8 +252,24 @@ impl<K: SchemaKind> Database<K> {
                     Err(DatabaseError::new(ErrorKind::Closed, message).at(&place).into())
                 }
             },
-            Err(_elapsed) => Err(late(&commit_begun).at(&place).into()),
+            Err(_elapsed) => {
+                self.pool.leave_behind(job);
+                Err(progress.late().at(&place).into())
+            }
         }
+    }
+
+    /// Asks the database for a sign of life. What is late there ends first, where it does by half of
+    /// the time: the end of it says more than another connection would, and costs less.
+    ///
+    /// # Errors
+    /// As [`Database::run`].
+    pub async fn probe(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        let late = std::mem::take(&mut *self.pool.lock_late());
+        let half = Instant::now() + deadline.remaining() / 2;
+        // What of them ended badly shows in the next question.
+        let _ = timeout_at(half.into(), join_all(late)).await;
+        self.run("probe", deadline, |conn| conn.ping()).await
     }
 
     /// Waits for the operations that run, refuses new ones, and closes the connections with the
@@ -271,17 +303,6 @@ fn close_all<K>(connections: Vec<Connection<K>>) {
     connections.into_iter().for_each(Connection::close);
 }
 
-/// The error for an operation that has not answered.
-fn late(commit_begun: &AtomicBool) -> DatabaseError {
-    if commit_begun.load(Ordering::SeqCst) {
-        let message = "the deadline passed while the operation committed; it may have or not";
-        DatabaseError::new(ErrorKind::CommitUnknown, message)
-    } else {
-        let message = "the operation did not end by its deadline; nothing was committed";
-        DatabaseError::new(ErrorKind::DeadlineExceeded, message)
-    }
-}
-
 impl<K: SchemaKind> Pool<K> {
     /// Waits for the right to use a connection.
     async fn permit(&self, place: &Place) -> Result<OwnedSemaphorePermit, DatabaseError> {
@@ -303,19 +324,26 @@ impl<K: SchemaKind> Pool<K> {
         }
     }
 
+    /// Keeps an operation that nobody waits for any more, for a probe to wait for.
+    fn leave_behind(&self, operation: JoinHandle<()>) {
+        let mut late = self.lock_late();
+        late.retain(|operation| !operation.is_finished());
+        late.push(operation);
+    }
+
     /// The whole operation, on a thread that may block.
     fn operate<T, E: From<DatabaseError>>(
         &self,
         permit: OwnedSemaphorePermit,
         place: Place,
-        commit_begun: Arc<AtomicBool>,
+        progress: Arc<Progress>,
         work: impl FnOnce(&mut Connection<K>) -> Result<T, E>,
         answer: oneshot::Sender<Result<T, E>>,
     ) {
         let deadline = place.deadline;
         let _place = PlaceGuard::enter(place);
         let _faults = fault::enter(&self.options);
-        let mut connection = match self.check_out(deadline, commit_begun) {
+        let mut connection = match self.check_out(deadline, &progress) {
             Ok(connection) => connection,
             Err(error) => {
                 drop(permit);
@@ -324,7 +352,13 @@ impl<K: SchemaKind> Pool<K> {
                 return;
             }
         };
-        let result = work(&mut connection);
+        let result = match deadline.has_passed() {
+            true => Err(progress.late().into()),
+            false => {
+                progress.enter(Stage::Asking);
+                work(&mut connection)
+            }
+        };
         if connection.is_broken() || connection.depth > 0 {
             // Out of the pool before the caller goes on, so that it finds none of them again.
             let useless = self.condemn(connection);
@@ -354,7 +388,7 @@ impl<K: SchemaKind> Pool<K> {
     fn check_out(
         &self,
         deadline: Deadline,
-        commit_begun: Arc<AtomicBool>,
+        progress: &Arc<Progress>,
     ) -> Result<Connection<K>, DatabaseError> {
         if deadline.has_passed() {
             let message = "the deadline passed before the operation began";
@@ -365,12 +399,16 @@ impl<K: SchemaKind> Pool<K> {
             Some(connection) => connection,
             None => {
                 let part = self.options.connections_total.take(deadline)?;
-                let mut new = connect(&self.url, &self.options, deadline, &self.tally)?;
-                new.hold(part);
+                progress.enter(Stage::Connecting);
+                let drain = self.options.connections_total.try_drain();
+                let late = if drain.is_some() { DRAIN_MAX } else { Duration::ZERO };
+                let patience = Deadline::at(deadline.instant() + late);
+                let mut new = connect(&self.url, &self.options, patience, &self.tally)?;
+                new.hold(part, &self.options.connections_total);
                 new
             }
         };
-        connection.begin_operation(deadline, commit_begun)?;
+        connection.begin_operation(deadline, Arc::clone(progress))?;
         Ok(connection)
     }
 
@@ -417,6 +455,10 @@ impl<K: SchemaKind> Pool<K> {
 
     fn take_all_idle(&self) -> Vec<Connection<K>> {
         self.lock_idle().drain(..).map(|idle| idle.connection).collect()
+    }
+
+    fn lock_late(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle<K>>> {

@@ -35,6 +35,7 @@ mod identity;
 mod kept;
 mod migrate;
 mod net;
+mod progress;
 mod schema;
 mod scope;
 mod session;

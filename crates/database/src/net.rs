@@ -6,6 +6,7 @@
 //! connection up. It holds no pool and opens nothing; see [`connect`](crate::connect).
 
 use crate::backend::Backend;
+use crate::budget::{ConnectionBudget, DRAIN_MAX};
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
 use crate::fault::{self, FaultPlace};
@@ -24,9 +25,11 @@ use diesel_async::{AsyncConnection, AsyncConnectionCore};
 use futures_util::TryStreamExt;
 use std::any::Any;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 #[cfg(not(feature = "mysql"))]
@@ -71,6 +74,8 @@ struct Driver<C> {
 struct Health {
     backend: Backend,
     deadline: Deadline,
+    /// What may let a late statement end.
+    budget: Option<ConnectionBudget>,
     /// The protocol's state is unknown; it may never be used again.
     broken: bool,
     /// The server or the network ended it, so the others of the pool may be gone as well.
@@ -99,6 +104,7 @@ impl<C: AsyncConnection> Net<C> {
             health: Health {
                 backend,
                 deadline,
+                budget: None,
                 broken: false,
                 lost: false,
                 suspect: false,
@@ -114,6 +120,10 @@ impl<C: AsyncConnection> Net<C> {
 
     pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
         self.health.deadline = deadline;
+    }
+
+    pub(crate) fn set_budget(&mut self, budget: ConnectionBudget) {
+        self.health.budget = Some(budget);
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -253,7 +263,8 @@ impl Health {
         fault::point(self.place).inspect_err(|error| self.learn(error))
     }
 
-    /// Polls one exchange with the server to its end or to the deadline, and learns from an error.
+    /// Polls one exchange with the server to its end or to the deadline, or to the end of a drain, and
+    /// learns from an error.
     fn drive<T>(
         &mut self,
         runtime: &Runtime,
@@ -263,9 +274,18 @@ impl Health {
             // Nothing was sent, so the connection stays well.
             return Err(Failure::DeadlineExceeded.into());
         }
-        let deadline = self.deadline.instant().into();
+        let deadline = self.deadline.instant();
+        let mut exchange = pin!(exchange);
         // The timer has to be made inside the runtime that drives it.
-        match runtime.block_on(async { timeout_at(deadline, exchange).await }) {
+        let mut ended =
+            runtime.block_on(async { timeout_at(deadline.into(), &mut exchange).await });
+        if ended.is_err()
+            && let Some(_drain) = self.may_drain()
+        {
+            let patience = (deadline + DRAIN_MAX).into();
+            ended = runtime.block_on(async { timeout_at(patience, exchange).await });
+        }
+        match ended {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 self.learn(&error);
@@ -276,6 +296,13 @@ impl Health {
                 Err(Failure::DeadlineExceeded.into())
             }
         }
+    }
+
+    /// The right to let a late statement end. One of a transaction would hold its locks for as long,
+    /// and a probe has its answer by then.
+    fn may_drain(&self) -> Option<OwnedSemaphorePermit> {
+        let is_statement = !self.in_transaction && self.place == FaultPlace::Statement;
+        self.budget.as_ref().filter(|_| is_statement)?.try_drain()
     }
 
     fn learn(&mut self, error: &diesel::result::Error) {

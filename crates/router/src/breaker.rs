@@ -22,7 +22,7 @@ pub struct BreakerOptions {
 impl Default for BreakerOptions {
     fn default() -> BreakerOptions {
         BreakerOptions {
-            probe_timeout: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(2),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
         }
@@ -133,7 +133,7 @@ async fn probe(held: Weak<Breaker>, database: CellDatabase) {
         .build();
     loop {
         let deadline = Deadline::after(options.probe_timeout);
-        let answer = database.run("probe", deadline, |conn| conn.ping()).await;
+        let answer = database.probe(deadline).await;
         let Some(breaker) = held.upgrade() else { return };
         let error = answer.as_ref().err();
         if Sign::of(error) == Sign::Answer {

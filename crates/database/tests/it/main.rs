@@ -9,6 +9,7 @@ mod disk;
 mod drift;
 mod hung;
 mod identity;
+mod late;
 mod lost;
 mod migrations;
 mod pool;

@@ -43,7 +43,7 @@ impl Default for FsckOptions {
             repair: Repair::No,
             age: Duration::from_secs(3_600),
             claim_age: Duration::from_secs(86_400),
-            slice: 500,
+            slice: 250,
             findings_max: 10_000,
             step_timeout: Duration::from_secs(30),
         }
