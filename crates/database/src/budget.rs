@@ -16,9 +16,9 @@ use crate::error::{DatabaseError, ErrorKind};
 /// The most that a semaphore is asked to count.
 const TOTAL_MAX: u32 = 100_000;
 
-/// For how long after its deadline a late statement outside a transaction, and a late connect, may
-/// go on. One that is given up costs its connection, and a new one costs a server more than the
-/// statement did; where many are late at once, each is then later the next time.
+/// For how long after its deadline a late statement outside a transaction may go on. One that is
+/// given up costs its connection, and a new one costs a server more than the statement did; where
+/// many are late at once, each is then later the next time.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// How often connections that are idle for too long are looked for, at most.

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::budget::ConnectionBudget;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::tally::Tally;
 use chrono::{NaiveDateTime, SubsecRound, Utc};
@@ -286,7 +286,7 @@ impl<K> Connection<K> {
             TransactionStep::Ended => 0,
             TransactionStep::SavepointRestored => self.depth,
         };
-        self.progress.enter(if self.depth > 0 { Stage::InTransaction } else { Stage::Asking });
+        self.progress.note_asks(self.depth == 0);
         match &mut self.sql.any {
             AnyConnection::Sqlite(_) => self.watch.failed.store(false, Ordering::Relaxed),
             AnyConnection::Postgres(net) => step.tell(net),

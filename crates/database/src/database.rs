@@ -5,7 +5,7 @@
 //! connection goes back to the pool only when nothing casts doubt on it.
 
 use crate::backend::Backend;
-use crate::budget::{ConnectionBudget, DRAIN_MAX, IdlePool};
+use crate::budget::{ConnectionBudget, IdlePool};
 use crate::connect::connect;
 use crate::connection::Connection;
 use crate::database_url::DatabaseUrl;
@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
 use crate::fault::{self, FaultPlace};
 use crate::gate;
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
 use futures_util::future::join_all;
@@ -199,8 +199,8 @@ impl<K: SchemaKind> Database<K> {
     /// the operation has begun, nothing happens; afterwards the operation runs to its end, which
     /// its deadline bounds. `name` names it in errors.
     ///
-    /// A statement outside a transaction, and a connect, that is late may go on for a second after
-    /// the answer, so that the connection is kept; as many in the process as half of
+    /// A statement outside a transaction that is late may go on for a second after the answer, so
+    /// that the connection is kept; as many in the process as half of
     /// [`Options::connections_total`]. No statement begins after the deadline.
     ///
     /// # Errors
@@ -239,7 +239,7 @@ impl<K: SchemaKind> Database<K> {
         };
         let mut answered = pin!(answered);
         let mut outcome = timeout_at(deadline.instant().into(), answered.as_mut()).await;
-        if outcome.is_err() && progress.ends_by_itself() {
+        if outcome.is_err() && !progress.asks() {
             let patience = deadline.instant() + ANSWER_GRACE;
             outcome = timeout_at(patience.into(), answered).await;
         }
@@ -352,13 +352,8 @@ impl<K: SchemaKind> Pool<K> {
                 return;
             }
         };
-        let result = match deadline.has_passed() {
-            true => Err(progress.late().into()),
-            false => {
-                progress.enter(Stage::Asking);
-                work(&mut connection)
-            }
-        };
+        progress.note_asks(true);
+        let result = work(&mut connection);
         if connection.is_broken() || connection.depth > 0 {
             // Out of the pool before the caller goes on, so that it finds none of them again.
             let useless = self.condemn(connection);
@@ -399,11 +394,7 @@ impl<K: SchemaKind> Pool<K> {
             Some(connection) => connection,
             None => {
                 let part = self.options.connections_total.take(deadline)?;
-                progress.enter(Stage::Connecting);
-                let drain = self.options.connections_total.try_drain();
-                let late = if drain.is_some() { DRAIN_MAX } else { Duration::ZERO };
-                let patience = Deadline::at(deadline.instant() + late);
-                let mut new = connect(&self.url, &self.options, patience, &self.tally)?;
+                let mut new = connect(&self.url, &self.options, deadline, &self.tally)?;
                 new.hold(part, &self.options.connections_total);
                 new
             }

@@ -1,7 +1,6 @@
 //! What is late may end behind its caller's back, and then its connection is kept.
 
-use crate::common::server::held;
-use crate::common::{Fresh, Outcome, Things, batch, soon, wait_until, within};
+use crate::common::{Fresh, Outcome, Things, batch, soon, within};
 use cellzero_database::{Connection, ConnectionBudget, Database, ErrorKind, Options, transaction};
 use cellzero_test_support::Engine;
 use rstest::rstest;
@@ -96,23 +95,4 @@ async fn half_of_the_connections_at_most_are_late(
     database.probe(soon()).await.unwrap();
     let counters = database.counters();
     assert_eq!((counters.connections_opened, counters.connections_broken), (4, 2));
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_made_too_late_serves_the_next(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
-    let Some(server) = held(engine) else { return };
-    let fresh = server.fresh();
-    let database = fresh.open();
-    let frozen = server.freeze();
-    let error =
-        database.run("late", within(LIMIT_MS), |_| -> Outcome { Ok(()) }).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
-    assert!(error.to_string().contains("before a connection"), "{error}");
-    drop(frozen);
-    wait_until("it was made", || database.counters().connections_opened == 1);
-    database.probe(soon()).await.unwrap();
-    assert_eq!(database.counters().connections_opened, 1);
 }
