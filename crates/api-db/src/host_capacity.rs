@@ -75,19 +75,21 @@ fn capacity(row: Row) -> Result<HostCapacity, DatabaseError> {
     })
 }
 
-/// The hosts of all enabled cells, by host; never cell0's. One statement.
+/// The hosts of all live cells, by host, each with whether its cell is disabled. One statement.
 ///
 /// # Errors
 /// The database's, or a damaged row.
-pub fn of_enabled_cells(conn: &mut ApiConnection) -> Result<Vec<HostCapacity>, DatabaseError> {
-    let rows: Vec<Row> = host_capacity::table
+pub fn of_live_cells(
+    conn: &mut ApiConnection,
+) -> Result<Vec<(HostCapacity, bool)>, DatabaseError> {
+    let rows: Vec<(Row, Option<bool>)> = host_capacity::table
         .inner_join(cell_mappings::table.on(cell_mappings::uuid.eq(host_capacity::cell_uuid)))
-        .filter(cell_mappings::disabled.is_null().or(cell_mappings::disabled.eq(false)))
         .filter(cell_mappings::uuid.ne(CellUuid::CELL0.text()))
         .order(host_capacity::host)
-        .select(Row::as_select())
+        .select((Row::as_select(), cell_mappings::disabled))
         .load(conn.sql())?;
-    rows.into_iter().map(capacity).collect()
+    let rows = rows.into_iter();
+    rows.map(|(row, disabled)| Ok((capacity(row)?, disabled == Some(true)))).collect()
 }
 
 /// One host, where it has reported. One statement.

@@ -18,7 +18,9 @@ use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::{ApiConnection, host_mapping};
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
-use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Verdict, VerdictReason};
+use cellzero_types::{
+    CellUuid, Change, GroupUuid, InstanceUuid, NoHost, Suggestion, Verdict, VerdictReason,
+};
 
 use crate::Orchestrator;
 use crate::settle::{LeasedGroup, Member};
@@ -247,17 +249,16 @@ fn new_verdict(min_count: u32, proposal: &Proposal) -> GroupVerdict {
 }
 
 fn too_few(fit: u32, min_count: u32, reason: Verdict) -> Verdict {
-    let (hosts, filters) = match reason.reason {
-        VerdictReason::NoValidHost { hosts, filters } => (hosts, filters),
-        _ => return reason,
-    };
-    Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, hosts, filters })
+    let VerdictReason::NoValidHost(mut no_host) = reason.reason else { return reason };
+    // What would have taken one more is not enough for all.
+    let changes = vec![Change::Count { at_most: fit }];
+    no_host.suggestions = vec![Suggestion { changes, hosts: fit }];
+    Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, no_host })
 }
 
 fn shared_verdict(group: &GroupVerdict) -> Verdict {
-    group.verdict.clone().unwrap_or_else(|| {
-        Verdict::new(VerdictReason::NoValidHost { hosts: 0, filters: Vec::new() })
-    })
+    let nothing_known = || Verdict::new(VerdictReason::NoValidHost(NoHost::default()));
+    group.verdict.clone().unwrap_or_else(nothing_known)
 }
 
 /// Takes the cell of each chosen host from its host mapping, which alone decides it. An instance

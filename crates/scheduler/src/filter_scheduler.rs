@@ -1,6 +1,7 @@
 //! The default scheduler: filters and weighers over the hosts of all enabled cells.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use cellzero_api_db::aggregate::HostAggregate;
 use cellzero_api_db::boot_state::FIRST_EPOCH;
@@ -10,13 +11,14 @@ use cellzero_api_db::{
     ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group,
 };
 use cellzero_database::DatabaseError;
-use cellzero_types::{InstanceUuid, RequestSpec, Verdict};
-use chrono::{NaiveDateTime, TimeDelta};
+use cellzero_types::{
+    CellUuid, Flavor, InstanceUuid, NotAsked, RequestSpec, UnaskedCell, Verdict,
+};
+use chrono::NaiveDateTime;
 
-use crate::filters::AGGREGATE_PREFIX;
 use crate::{
     Aggregate, GroupPolicy, HostState, Scheduler, SchedulerError, SelectOptions, SelectRequest,
-    Selection, ServerGroup, select,
+    Selection, ServerGroup, Snapshot, select,
 };
 
 /// What an operator may set.
@@ -24,7 +26,7 @@ use crate::{
 pub struct FilterSchedulerOptions {
     /// A host that has not reported for so long is down. Nova's `service_down_time` is 60 s; ours
     /// is longer by default, because a report is a call of the embedder's.
-    pub service_down_after: TimeDelta,
+    pub service_down_after: Duration,
     /// The availability zone of hosts that are in none.
     pub default_availability_zone: String,
     /// How many more hosts of the same cell are named beside the chosen one.
@@ -34,7 +36,7 @@ pub struct FilterSchedulerOptions {
 impl Default for FilterSchedulerOptions {
     fn default() -> FilterSchedulerOptions {
         FilterSchedulerOptions {
-            service_down_after: TimeDelta::minutes(5),
+            service_down_after: Duration::from_secs(300),
             default_availability_zone: "nova".to_owned(),
             alternates_max: 2,
         }
@@ -81,31 +83,49 @@ fn select_in_database(
     options: &FilterSchedulerOptions,
 ) -> Result<Vec<Result<Selection, Verdict>>, DatabaseError> {
     let Some(spec) = request.specs.first() else { return Ok(Vec::new()) };
-    let now = conn.now();
-    let own = own_claims(conn, request)?;
-    let mut capacities: Vec<HostCapacity> = host_capacity::of_enabled_cells(conn)?
-        .into_iter()
-        .filter(|host| !request.excluded_cells.contains(&host.cell))
-        .collect();
-    for host in &mut capacities {
-        let taken = own.iter().filter(|claim| claim.host == host.host);
-        host.used = host.used.less(&taken.map(|claim| claim.resources).sum());
-    }
-    let mut aggregates = HashMap::new();
     let needs_aggregates = needs_aggregates(spec);
-    if needs_aggregates {
-        aggregates = aggregate::by_host(conn)?;
-    }
-    let hosts: Vec<HostState> =
-        capacities.into_iter().map(|host| host_state(host, &mut aggregates)).collect();
-    let group = server_group(conn, spec, &own)?;
-    let mut selected =
-        select(&hosts, &request.specs, group.as_ref(), &select_options(options, now));
+    let snapshot = read_snapshot(conn, request, options, needs_aggregates)?;
+    let mut selected = select(&snapshot, &request.specs);
     if !needs_aggregates && selected.iter().any(Result::is_ok) {
         // The zone of a chosen host is written into its instance; nobody asked for one.
         fill_availability_zones(&mut selected, &aggregate::by_host(conn)?, options);
     }
     Ok(selected)
+}
+
+/// What the API database says now of all that the decision is made from.
+fn read_snapshot(
+    conn: &mut ApiConnection,
+    request: &SelectRequest,
+    options: &FilterSchedulerOptions,
+    needs_aggregates: bool,
+) -> Result<Snapshot, DatabaseError> {
+    let options = select_options(options, conn.now());
+    let own = own_claims(conn, request)?;
+    let mut unasked: BTreeMap<CellUuid, UnaskedCell> = BTreeMap::new();
+    let mut capacities: Vec<HostCapacity> = Vec::new();
+    for (mut host, is_disabled) in host_capacity::of_live_cells(conn)? {
+        let cell = host.cell;
+        let why = match is_disabled {
+            true => NotAsked::CellDisabled,
+            false if request.excluded_cells.contains(&cell) => NotAsked::CellDown,
+            false => {
+                let taken = own.iter().filter(|claim| claim.host == host.host);
+                host.used = host.used.less(&taken.map(|claim| claim.resources).sum());
+                capacities.push(host);
+                continue;
+            }
+        };
+        unasked.entry(cell).or_insert(UnaskedCell { cell, why, hosts: 0 }).hosts += 1;
+    }
+    let mut aggregates = HashMap::new();
+    if needs_aggregates {
+        aggregates = aggregate::by_host(conn)?;
+    }
+    let hosts = capacities.into_iter().map(|host| host_state(host, &mut aggregates)).collect();
+    let spec = request.specs.first();
+    let group = spec.map_or(Ok(None), |spec| server_group(conn, spec, &own))?;
+    Ok(Snapshot { hosts, unasked: unasked.into_values().collect(), group, options })
 }
 
 /// What earlier epochs of these instances have claimed: the placement replaces it, so it counts as
@@ -132,7 +152,7 @@ fn select_options(options: &FilterSchedulerOptions, now: NaiveDateTime) -> Selec
 
 fn needs_aggregates(spec: &RequestSpec) -> bool {
     spec.availability_zone.is_some()
-        || spec.flavor.extra_specs.keys().any(|key| key.starts_with(AGGREGATE_PREFIX))
+        || spec.flavor.extra_specs.keys().any(|key| key.starts_with(Flavor::AGGREGATE_PREFIX))
 }
 
 fn host_state(

@@ -1,16 +1,14 @@
-//! The filters, in the order in which they run. A host that one refuses is not shown to the next,
-//! so the counts of a failure add up to the number of hosts.
+//! The filters. A decision asks them in their order until one refuses a host; a verdict asks all
+//! of them of every host.
 
-use cellzero_types::{RequestSpec, Resources};
+use cellzero_types::{Flavor, Refusal, RequestSpec, Resources};
+use chrono::NaiveDateTime;
 
 use crate::extra_specs;
 use crate::host::{GroupPolicy, HostState, ServerGroup};
 use crate::select::SelectOptions;
 
-/// The prefix of flavor extra specs that ask for an aggregate's metadata.
-pub(crate) const AGGREGATE_PREFIX: &str = "aggregate_instance_extra_specs:";
-
-/// What the filters judge by.
+/// What the filters judge by, read out of a request once for all hosts.
 pub(crate) struct Question<'a> {
     pub(crate) spec: &'a RequestSpec,
     pub(crate) resources: Resources,
@@ -18,9 +16,48 @@ pub(crate) struct Question<'a> {
     pub(crate) group: Option<&'a ServerGroup>,
     /// Whether the server group has a member on any host yet, be it one that is not offered.
     pub(crate) group_has_members: bool,
+    /// A host that reported last between these two is up.
+    up: (NaiveDateTime, NaiveDateTime),
+    /// Traits by name, and whether a host must have them or must not.
+    pub(crate) traits: Vec<(&'a str, bool)>,
+    /// Metadata by key, and what some aggregate of a host must say of it.
+    pub(crate) metadata: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Question<'a> {
+    pub(crate) fn new(
+        spec: &'a RequestSpec,
+        options: &'a SelectOptions,
+        group: Option<&'a ServerGroup>,
+        group_has_members: bool,
+    ) -> Question<'a> {
+        let extra_specs = &spec.flavor.extra_specs;
+        let traits = extra_specs.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix(Flavor::TRAIT_PREFIX)?;
+            match value.as_str() {
+                "required" => Some((name, true)),
+                "forbidden" => Some((name, false)),
+                _ => None,
+            }
+        });
+        let metadata = extra_specs.iter().filter_map(|(key, wanted)| {
+            Some((key.strip_prefix(Flavor::AGGREGATE_PREFIX)?, wanted.as_str()))
+        });
+        Question {
+            spec,
+            resources: spec.resources(),
+            options,
+            group,
+            group_has_members,
+            up: options.up(),
+            traits: traits.collect(),
+            metadata: metadata.collect(),
+        }
+    }
 }
 
 /// A host with what changes while instances are placed.
+#[derive(Clone)]
 pub(crate) struct Candidate<'a> {
     pub(crate) host: &'a HostState,
     /// What is left to claim.
@@ -29,67 +66,91 @@ pub(crate) struct Candidate<'a> {
     pub(crate) members: u32,
 }
 
-/// A named reason to refuse a host.
-pub(crate) struct Filter {
-    pub(crate) name: &'static str,
-    /// What it found wanting: the end of the sentence "n hosts …".
-    pub(crate) reason: &'static str,
-    passes: fn(&Question<'_>, &Candidate<'_>) -> bool,
-}
+/// Whether a host passes.
+type Passes = fn(&Question<'_>, &Candidate<'_>) -> bool;
 
-/// How many filters there are.
-pub(crate) const FILTER_COUNT: usize = 9;
-
-/// Cheap ones and those that never change their mind first, the server group's last.
-pub(crate) const FILTERS: [Filter; FILTER_COUNT] = [
-    Filter { name: "service", reason: "are down or disabled", passes: service },
-    Filter {
-        name: "availability_zone",
-        reason: "are in another availability zone",
-        passes: availability_zone,
-    },
-    Filter {
-        name: "forced_host",
-        reason: "are not the host that was asked for",
-        passes: forced_host,
-    },
-    Filter { name: "traits", reason: "lack a required trait", passes: traits },
-    Filter {
-        name: "aggregate",
-        reason: "are in no aggregate with the required metadata",
-        passes: aggregate,
-    },
-    Filter { name: "vcpus", reason: "have too few vcpus", passes: vcpus },
-    Filter { name: "memory", reason: "have too little memory", passes: memory },
-    Filter { name: "disk", reason: "have too little disk", passes: disk },
-    Filter {
-        name: "server_group",
-        reason: "do not satisfy the server group's policy",
-        passes: server_group,
-    },
+/// Cheap ones and those that never change their mind first, the server group's last: the order of
+/// [`Refusal::ALL`].
+const FILTERS: [(Refusal, Passes); Refusal::ALL.len()] = [
+    (Refusal::ServiceDown, is_up),
+    (Refusal::ServiceDisabled, is_enabled),
+    (Refusal::AvailabilityZone, availability_zone),
+    (Refusal::ForcedHost, forced_host),
+    (Refusal::Traits, traits),
+    (Refusal::Aggregate, aggregate),
+    (Refusal::Vcpus, vcpus),
+    (Refusal::Memory, memory),
+    (Refusal::Disk, disk),
+    (Refusal::ServerGroup, server_group),
 ];
 
-/// The place in [`FILTERS`] of the first filter that refuses this host.
-pub(crate) fn refused_by(question: &Question<'_>, candidate: &Candidate<'_>) -> Option<usize> {
-    FILTERS.iter().position(|filter| !(filter.passes)(question, candidate))
+/// Whether no filter refuses this host.
+pub(crate) fn passes(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+    FILTERS.iter().all(|(_, passes)| passes(question, candidate))
 }
 
-fn service(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    let (host, options) = (candidate.host, question.options);
-    // A clock that is ahead by so much is as little trusted as one that stands still, as in Nova.
-    let is_up = host.last_seen_up.is_some_and(|seen| {
-        options.now.signed_duration_since(seen).abs() <= options.service_down_after
-    });
-    is_up && !host.service_disabled && !host.forced_down
+/// Some of the reasons to refuse a host.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RefusalSet(u16);
+
+impl RefusalSet {
+    /// All for which this host is refused.
+    pub(crate) fn of(question: &Question<'_>, candidate: &Candidate<'_>) -> RefusalSet {
+        let refused = FILTERS.iter().filter(|(_, passes)| !passes(question, candidate));
+        refused.map(|(refusal, _)| *refusal).collect()
+    }
+
+    pub(crate) fn contains(self, refusal: Refusal) -> bool {
+        self.0 & bit(refusal) != 0
+    }
+
+    pub(crate) fn is_within(self, other: RefusalSet) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub(crate) fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// In the order of the filters; the first is the primary one.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Refusal> {
+        Refusal::ALL.into_iter().filter(move |refusal| self.contains(*refusal))
+    }
+}
+
+impl FromIterator<Refusal> for RefusalSet {
+    fn from_iter<I: IntoIterator<Item = Refusal>>(refusals: I) -> RefusalSet {
+        RefusalSet(refusals.into_iter().fold(0, |set, refusal| set | bit(refusal)))
+    }
+}
+
+fn bit(refusal: Refusal) -> u16 {
+    1 << refusal as u16
+}
+
+fn is_up(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+    let (earliest, latest) = question.up;
+    let host = candidate.host;
+    !host.forced_down && host.last_seen_up.is_some_and(|seen| earliest <= seen && seen <= latest)
+}
+
+fn is_enabled(_: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+    !candidate.host.service_disabled
 }
 
 fn availability_zone(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
     let Some(wanted) = question.spec.availability_zone.as_deref() else { return true };
-    let mut zones = aggregate_values(candidate.host, "availability_zone").peekable();
-    match zones.peek() {
-        Some(_) => zones.any(|zone| zone == wanted),
-        None => question.options.default_availability_zone == wanted,
-    }
+    zones(question.options, candidate.host).any(|zone| zone == wanted)
+}
+
+/// The zones of a host: those of its aggregates, or the default one.
+pub(crate) fn zones<'a>(
+    options: &'a SelectOptions,
+    host: &'a HostState,
+) -> impl Iterator<Item = &'a str> {
+    let mut zones = aggregate_values(host, "availability_zone").peekable();
+    let default = zones.peek().is_none().then_some(options.default_availability_zone.as_str());
+    zones.chain(default)
 }
 
 fn forced_host(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
@@ -98,28 +159,21 @@ fn forced_host(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
 }
 
 fn traits(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    let traits = &candidate.host.traits;
-    question.spec.flavor.extra_specs.iter().all(|(key, value)| {
-        match (key.strip_prefix("trait:"), value.as_str()) {
-            (Some(name), "required") => traits.contains(name),
-            (Some(name), "forbidden") => !traits.contains(name),
-            _ => true,
-        }
-    })
+    question.traits.iter().all(|wish| has_trait(candidate.host, *wish))
+}
+
+pub(crate) fn has_trait(host: &HostState, (name, required): (&str, bool)) -> bool {
+    host.traits.contains(name) == required
 }
 
 /// Every wanted item must be met by some aggregate of the host. Only keys with the prefix count;
 /// Nova also takes keys without any, which its documents advise against.
 fn aggregate(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    question
-        .spec
-        .flavor
-        .extra_specs
-        .iter()
-        .filter_map(|(key, wanted)| Some((key.strip_prefix(AGGREGATE_PREFIX)?, wanted)))
-        .all(|(key, wanted)| {
-            aggregate_values(candidate.host, key).any(|value| extra_specs::matches(value, wanted))
-        })
+    question.metadata.iter().all(|wish| has_metadata(candidate.host, *wish))
+}
+
+pub(crate) fn has_metadata(host: &HostState, (key, wanted): (&str, &str)) -> bool {
+    aggregate_values(host, key).any(|value| extra_specs::matches(value, wanted))
 }
 
 /// What the aggregates of a host say of `key`; one may list several values between commas, as in
@@ -150,5 +204,18 @@ fn server_group(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
         GroupPolicy::Affinity => !question.group_has_members || candidate.members > 0,
         GroupPolicy::AntiAffinity => candidate.members < group.max_server_per_host,
         GroupPolicy::SoftAffinity | GroupPolicy::SoftAntiAffinity => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filters_stand_in_the_order_of_the_refusals() {
+        assert_eq!(FILTERS.map(|(refusal, _)| refusal), Refusal::ALL);
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index);
+        }
     }
 }

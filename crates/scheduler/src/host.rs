@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use cellzero_types::{CellUuid, InvalidField, Resources};
 use chrono::NaiveDateTime;
+use serde::{Deserialize, Serialize};
 
 /// A set of hosts that one of them is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// Its name.
     pub name: String,
@@ -16,7 +17,7 @@ pub struct Aggregate {
 }
 
 /// A host of an enabled cell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostState {
     /// The host.
     pub host: String,
@@ -56,7 +57,8 @@ impl HostState {
 }
 
 /// What a server group asks of the hosts of its members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GroupPolicy {
     /// All on one host.
     Affinity,
@@ -87,7 +89,7 @@ impl FromStr for GroupPolicy {
 }
 
 /// A server group and where its members are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerGroup {
     /// What it asks.
     pub policy: GroupPolicy,

@@ -6,16 +6,18 @@
 //! only a proposal: the placement of the orchestrator claims it, by updates that succeed only
 //! where enough is left, so that two schedulers at once never overcommit a host.
 
+mod explain;
 mod extra_specs;
 mod filter_scheduler;
 mod filters;
 mod host;
+mod nearest;
 mod select;
 mod weigh;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
 pub use host::{Aggregate, GroupPolicy, HostState, ServerGroup};
-pub use select::{SelectOptions, Selection, select};
+pub use select::{SelectOptions, Selection, Snapshot, select};
 
 use cellzero_api_db::boot_state::Ticket;
 use cellzero_database::{DatabaseError, Deadline};

@@ -1,12 +1,16 @@
 //! The decision: which host each instance of a group gets. Pure: the same input gives the same
-//! answer.
+//! answer, to the last bit.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
-use cellzero_types::{CellUuid, FilterCount, RequestSpec, Verdict, VerdictReason};
+use cellzero_types::{CellUuid, RequestSpec, UnaskedCell, Verdict, VerdictReason};
 use chrono::{NaiveDateTime, TimeDelta};
+use serde::{Deserialize, Serialize};
 
-use crate::filters::{Candidate, FILTER_COUNT, FILTERS, Question, refused_by};
+use crate::explain::explain;
+use crate::filters::{Candidate, Question, passes};
 use crate::host::{HostState, ServerGroup};
 use crate::weigh::{Scale, Score};
 
@@ -27,58 +31,74 @@ pub struct Selection {
 }
 
 /// What the decision depends on besides hosts and specs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectOptions {
     /// The time, UTC.
     pub now: NaiveDateTime,
     /// A host that has not reported for so long is down.
-    pub service_down_after: TimeDelta,
+    pub service_down_after: Duration,
     /// The zone of hosts that are in none.
     pub default_availability_zone: String,
     /// How many alternates are named.
     pub alternates_max: usize,
 }
 
+impl SelectOptions {
+    /// Between which times a host that is up has reported last. A clock that is ahead by so much is
+    /// as little trusted as one that stands still, as in Nova.
+    pub(crate) fn up(&self) -> (NaiveDateTime, NaiveDateTime) {
+        let age = TimeDelta::from_std(self.service_down_after).unwrap_or(TimeDelta::MAX);
+        let earliest = self.now.checked_sub_signed(age).unwrap_or(NaiveDateTime::MIN);
+        (earliest, self.now.checked_add_signed(age).unwrap_or(NaiveDateTime::MAX))
+    }
+}
+
+/// All that a decision is made from besides the request. Kept, it gives the same decision again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The hosts that may be chosen, each name once.
+    pub hosts: Vec<HostState>,
+    /// The cells whose hosts may not.
+    pub unasked: Vec<UnaskedCell>,
+    /// The server group of the request, where it has one.
+    pub group: Option<ServerGroup>,
+    /// The rest.
+    pub options: SelectOptions,
+}
+
 /// Chooses a host for each spec, in order, or says why there is none.
 ///
 /// What one instance takes is gone for the next, and counts for the server group's policy, which
-/// holds for all specs. The names of the hosts are unique.
+/// holds for all specs.
 ///
 /// Specs that ask for the same, as all of a group do, are one round: n hosts and m instances cost
-/// n for the filters, n log n for the order of the alternates, and log n for each instance, a
-/// failed one nothing but its verdict. Specs that alternate cost a round each.
-pub fn select(
-    hosts: &[HostState],
-    specs: &[RequestSpec],
-    group: Option<&ServerGroup>,
-    options: &SelectOptions,
-) -> Vec<Result<Selection, Verdict>> {
-    let mut candidates: Vec<Candidate<'_>> = hosts
-        .iter()
-        .map(|host| Candidate {
-            host,
-            free: host.free(),
-            members: group.map_or(0, |group| group.members_on(&host.host)),
-        })
-        .collect();
+/// n for the filters, log n for each instance, and one verdict for all that have no host. Specs
+/// that alternate cost a round each.
+pub fn select(snapshot: &Snapshot, specs: &[RequestSpec]) -> Vec<Result<Selection, Verdict>> {
+    let group = snapshot.group.as_ref();
+    let mut candidates = candidates(snapshot);
     // Members on hosts that are not offered bind as well, so the group is asked, not the hosts.
     let mut group_has_members =
         group.is_some_and(|group| group.members_by_host.values().any(|members| *members > 0));
     let mut answers = Vec::with_capacity(specs.len());
     for alike in specs.chunk_by(asks_for_the_same) {
-        let question = Question {
-            spec: &alike[0],
-            resources: alike[0].resources(),
-            options,
-            group,
-            group_has_members,
-        };
-        let mut round = Round::new(question, &mut candidates);
+        let question = Question::new(&alike[0], &snapshot.options, group, group_has_members);
+        let mut round = Round::new(question, &mut candidates, &snapshot.unasked);
         let chosen = alike.iter().map(|_| round.next()).collect();
         group_has_members = round.question.group_has_members;
         answers.extend(round.selections(chosen));
     }
     answers
+}
+
+fn candidates(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
+    let group = snapshot.group.as_ref();
+    let candidate = |host| Candidate {
+        host,
+        free: host.free(),
+        members: group.map_or(0, |group| group.members_on(&host.host)),
+    };
+    snapshot.hosts.iter().map(candidate).collect()
 }
 
 /// Whether the filters and weighers cannot tell these two apart.
@@ -93,25 +113,26 @@ fn asks_for_the_same(one: &RequestSpec, other: &RequestSpec) -> bool {
 struct Round<'h, 'r> {
     question: Question<'r>,
     candidates: &'r mut Vec<Candidate<'h>>,
+    unasked: &'r [UnaskedCell],
     scale: Scale,
-    /// How many hosts each filter refuses now.
-    refused: [u32; FILTER_COUNT],
     /// The places in `candidates` of the hosts that pass now, the best on top.
     open: BinaryHeap<(Score<'h>, usize)>,
+    /// Why no host passes now, once somebody has asked.
+    verdict: Option<Verdict>,
 }
 
 impl<'h, 'r> Round<'h, 'r> {
-    fn new(question: Question<'r>, candidates: &'r mut Vec<Candidate<'h>>) -> Round<'h, 'r> {
-        let mut refused = [0; FILTER_COUNT];
-        let mut passing = Vec::new();
-        for (index, candidate) in candidates.iter().enumerate() {
-            match refused_by(&question, candidate) {
-                Some(filter) => refused[filter] += 1,
-                None => passing.push(index),
-            }
-        }
+    fn new(
+        question: Question<'r>,
+        candidates: &'r mut Vec<Candidate<'h>>,
+        unasked: &'r [UnaskedCell],
+    ) -> Round<'h, 'r> {
+        let all = candidates.iter().enumerate();
+        let passing: Vec<usize> =
+            all.filter(|(_, one)| passes(&question, one)).map(|(index, _)| index).collect();
         let scale = Scale::of(passing.iter().map(|index| &candidates[*index]));
-        let mut round = Round { question, candidates, scale, refused, open: BinaryHeap::new() };
+        let (open, verdict) = (BinaryHeap::new(), None);
+        let mut round = Round { question, candidates, unasked, scale, open, verdict };
         round.open = passing.into_iter().map(|index| (round.score(index), index)).collect();
         round
     }
@@ -137,46 +158,41 @@ impl<'h, 'r> Round<'h, 'r> {
         Ok(index)
     }
 
-    /// Opens the host for further instances, or counts it for the filter that refuses it.
+    /// Opens the host for further instances where it still passes.
     fn judge(&mut self, index: usize) {
-        match refused_by(&self.question, &self.candidates[index]) {
-            Some(filter) => self.refused[filter] += 1,
-            None => self.open.push((self.score(index), index)),
+        if passes(&self.question, &self.candidates[index]) {
+            self.open.push((self.score(index), index));
         }
     }
 
-    fn verdict(&self) -> Verdict {
-        let filters = FILTERS
-            .iter()
-            .zip(self.refused)
-            .filter(|(_, refused)| *refused > 0)
-            .map(|(filter, refused)| FilterCount {
-                filter: filter.name.to_owned(),
-                reason: filter.reason.to_owned(),
-                refused,
-            })
-            .collect();
-        let hosts = u32::try_from(self.candidates.len()).unwrap_or(u32::MAX);
-        Verdict::new(VerdictReason::NoValidHost { hosts, filters })
+    /// Where nothing is left, nothing changes any more: it is the same for all that come after.
+    fn verdict(&mut self) -> Verdict {
+        let Round { question, candidates, unasked, .. } = self;
+        let verdict = self.verdict.get_or_insert_with(|| {
+            Verdict::new(VerdictReason::NoValidHost(explain(question, candidates, unasked)))
+        });
+        verdict.clone()
     }
 
     /// Names the alternates, last of all: a host that a later instance filled, or to which the
     /// server group's policy now forbids another member, is of no use as one.
     fn selections(self, chosen: Vec<Result<usize, Verdict>>) -> Vec<Result<Selection, Verdict>> {
         let options = self.question.options;
-        let mut best_of_cell: BTreeMap<CellUuid, Vec<&str>> = BTreeMap::new();
-        for (_, index) in self.open.into_sorted_vec().into_iter().rev() {
-            let host = self.candidates[index].host;
-            let best = best_of_cell.entry(host.cell).or_default();
-            // One more than is named, for the chosen host may be among them.
-            if best.len() <= options.alternates_max {
-                best.push(&host.host);
+        let mut best_of_cell: BTreeMap<CellUuid, Vec<(Score<'h>, usize)>> = BTreeMap::new();
+        for index in chosen.iter().flatten() {
+            best_of_cell.entry(self.candidates[*index].host.cell).or_default();
+        }
+        for open in self.open {
+            if let Some(best) = best_of_cell.get_mut(&self.candidates[open.1].host.cell) {
+                best.push(open);
             }
         }
+        // One more than is named, for the chosen host may be among them.
+        best_of_cell.values_mut().for_each(|best| keep_best(best, options.alternates_max + 1));
         let selection = |index: usize| {
             let host = self.candidates[index].host;
             let best = best_of_cell.get(&host.cell).map_or(&[][..], Vec::as_slice);
-            let others = best.iter().filter(|other| **other != host.host);
+            let others = best.iter().filter(|(_, other)| *other != index);
             let zone = host.availability_zone().unwrap_or(&options.default_availability_zone);
             Selection {
                 host: host.host.clone(),
@@ -185,12 +201,21 @@ impl<'h, 'r> Round<'h, 'r> {
                 availability_zone: Some(zone.to_owned()),
                 alternates: others
                     .take(options.alternates_max)
-                    .map(|other| (*other).to_owned())
+                    .map(|(_, other)| self.candidates[*other].host.host.clone())
                     .collect(),
             }
         };
         chosen.into_iter().map(|answer| answer.map(selection)).collect()
     }
+}
+
+/// Keeps the best so many, in order.
+fn keep_best(scored: &mut Vec<(Score<'_>, usize)>, most: usize) {
+    if scored.len() > most {
+        scored.select_nth_unstable_by_key(most, |one| Reverse(*one));
+        scored.truncate(most);
+    }
+    scored.sort_unstable_by_key(|one| Reverse(*one));
 }
 
 #[cfg(test)]

@@ -79,6 +79,11 @@ impl Flavor {
         self
     }
 
+    /// Extra specs that begin so ask for a trait, or forbid it: `trait:NAME=required`.
+    pub const TRAIT_PREFIX: &str = "trait:";
+    /// Extra specs that begin so ask for an aggregate's metadata.
+    pub const AGGREGATE_PREFIX: &str = "aggregate_instance_extra_specs:";
+
     /// What one instance takes from its host.
     pub fn resources(&self) -> Resources {
         const MB_IN_GB: i64 = 1024;
@@ -95,7 +100,7 @@ impl Flavor {
         self.extra_specs
             .iter()
             .filter(|(_, value)| *value == "required")
-            .filter_map(|(key, _)| key.strip_prefix("trait:"))
+            .filter_map(|(key, _)| key.strip_prefix(Flavor::TRAIT_PREFIX))
     }
 
     /// Checks names and sizes.

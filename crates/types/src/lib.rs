@@ -44,4 +44,7 @@ pub use resources::Resources;
 pub use sort_key::{ColumnKind, SortDirection, SortKey};
 pub use state::{PowerState, TaskState, VmState};
 pub use text::InvalidField;
-pub use verdict::{FilterCount, Verdict, VerdictReason};
+pub use verdict::{
+    CellRefusals, Change, NoHost, NotAsked, Refusal, RefusalCount, Refusals, Shortfall, Suggestion,
+    UnaskedCell, Verdict, VerdictReason,
+};

@@ -1,6 +1,8 @@
-//! Each filter, the order, the policies; and, in `reference`, a naive way that must agree.
+//! Each filter, the order, the policies; in `reference` a naive way that must agree, and in
+//! `verdict` a recount of every verdict.
 
 mod reference;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +20,7 @@ fn now() -> NaiveDateTime {
 fn options() -> SelectOptions {
     SelectOptions {
         now: now(),
-        service_down_after: TimeDelta::seconds(60),
+        service_down_after: Duration::from_secs(60),
         default_availability_zone: "nova".into(),
         alternates_max: 2,
     }
@@ -62,27 +64,36 @@ fn small() -> RequestSpec {
     spec(Flavor::new("1", "small", 2, 1000, 10))
 }
 
+fn snapshot(hosts: &[HostState], group: Option<&ServerGroup>) -> Snapshot {
+    let group = group.cloned();
+    Snapshot { hosts: hosts.to_vec(), unasked: Vec::new(), group, options: options() }
+}
+
+fn choose(
+    hosts: &[HostState],
+    specs: &[RequestSpec],
+    group: Option<&ServerGroup>,
+) -> Vec<Result<Selection, Verdict>> {
+    select(&snapshot(hosts, group), specs)
+}
+
 fn one(hosts: &[HostState], spec: &RequestSpec) -> Result<Selection, Verdict> {
-    select(hosts, std::slice::from_ref(spec), None, &options()).remove(0)
+    choose(hosts, std::slice::from_ref(spec), None).remove(0)
 }
 
 fn refusals(verdict: Verdict) -> Vec<(String, u32)> {
-    match verdict.reason {
-        VerdictReason::NoValidHost { filters, .. } => {
-            filters.into_iter().map(|count| (count.filter, count.refused)).collect()
-        }
-        other => panic!("{other:?}"),
-    }
+    let primary = &verdict.no_host().expect("hosts were asked").all.primary;
+    primary.iter().map(|count| (count.refusal.code().to_owned(), count.hosts)).collect()
 }
 
 type Change = fn(&mut HostState, &mut RequestSpec);
 
 #[rstest]
-#[case::disabled("service", |host: &mut HostState, _: &mut RequestSpec| host.service_disabled = true)]
-#[case::forced_down("service", |host: &mut HostState, _: &mut RequestSpec| host.forced_down = true)]
-#[case::never_seen("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = None)]
-#[case::seen_too_long_ago("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() - TimeDelta::seconds(61)))]
-#[case::clock_far_ahead("service", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() + TimeDelta::seconds(61)))]
+#[case::disabled("service_disabled", |host: &mut HostState, _: &mut RequestSpec| host.service_disabled = true)]
+#[case::forced_down("service_down", |host: &mut HostState, _: &mut RequestSpec| host.forced_down = true)]
+#[case::never_seen("service_down", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = None)]
+#[case::seen_too_long_ago("service_down", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() - TimeDelta::seconds(61)))]
+#[case::clock_far_ahead("service_down", |host: &mut HostState, _: &mut RequestSpec| host.last_seen_up = Some(now() + TimeDelta::seconds(61)))]
 #[case::zone("availability_zone", |_: &mut HostState, spec: &mut RequestSpec| spec.availability_zone = Some("az1".into()))]
 #[case::forced_host("forced_host", |_: &mut HostState, spec: &mut RequestSpec| spec.force_host = Some("other".into()))]
 #[case::trait_missing("traits", |_: &mut HostState, spec: &mut RequestSpec| { spec.flavor.extra_specs.insert("trait:SSD".into(), "required".into()); })]
@@ -150,7 +161,7 @@ fn the_counts_of_a_failure_add_up_to_the_hosts() {
     let refused = refusals(one(&hosts, &small()).unwrap_err());
     assert_eq!(
         refused,
-        [("service".to_owned(), 1), ("vcpus".to_owned(), 1), ("memory".to_owned(), 2)]
+        [("service_down".to_owned(), 1), ("vcpus".to_owned(), 1), ("memory".to_owned(), 2)]
     );
 }
 
@@ -179,7 +190,7 @@ fn group(policy: GroupPolicy, max_server_per_host: u32, members: &[(&str, u32)])
 fn placed(hosts: &[HostState], count: usize, policy: GroupPolicy, max: u32) -> Vec<Option<String>> {
     let group = group(policy, max, &[]);
     let specs = vec![small(); count];
-    select(hosts, &specs, Some(&group), &options())
+    choose(hosts, &specs, Some(&group))
         .into_iter()
         .map(|answer| answer.ok().map(|selection| selection.host))
         .collect()
@@ -214,7 +225,7 @@ fn a_host_that_is_refused_does_not_change_which_other_is_chosen() {
 #[test]
 fn a_batch_spreads_over_equal_hosts_and_then_fills_them() {
     let hosts = [host("a", 4, 8000, 100), host("b", 4, 8000, 100)];
-    let answers = select(&hosts, &vec![small(); 5], None, &options());
+    let answers = choose(&hosts, &vec![small(); 5], None);
     let chosen: Vec<&str> = answers.iter().flatten().map(|s| s.host.as_str()).collect();
     assert_eq!(chosen, ["a", "b", "a", "b"]);
     assert_eq!(refusals(answers[4].clone().unwrap_err()), [("vcpus".to_owned(), 2)]);
@@ -224,7 +235,7 @@ fn a_batch_spreads_over_equal_hosts_and_then_fills_them() {
 fn a_spec_that_asks_for_something_else_is_judged_by_what_it_asks() {
     let mut big = small();
     big.flavor.vcpus = 7;
-    let answers = select(&[host("a", 8, 8000, 100)], &[small(), big, small()], None, &options());
+    let answers = choose(&[host("a", 8, 8000, 100)], &[small(), big, small()], None);
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert_eq!(refusals(answers[1].clone().unwrap_err()), [("vcpus".to_owned(), 1)]);
 }
@@ -232,7 +243,7 @@ fn a_spec_that_asks_for_something_else_is_judged_by_what_it_asks() {
 #[test]
 fn a_host_that_the_batch_fills_is_no_alternate() {
     let hosts = [host("a", 2, 8000, 100), host("b", 2, 8000, 100)];
-    let answers = select(&hosts, &[small(), small()], None, &options());
+    let answers = choose(&hosts, &[small(), small()], None);
     assert!(answers.iter().flatten().all(|selection| selection.alternates.is_empty()));
 }
 
@@ -245,7 +256,7 @@ fn an_alternate_never_breaks_the_server_groups_policy(
 ) {
     let hosts = [host("a", 8, 8000, 100), host("b", 8, 8000, 100), host("c", 8, 8000, 100)];
     let group = group(policy, 1, &[]);
-    for answer in select(&hosts, &[small(), small()], Some(&group), &options()) {
+    for answer in choose(&hosts, &[small(), small()], Some(&group)) {
         assert_eq!(answer.unwrap().alternates, alternates);
     }
 }
@@ -264,7 +275,7 @@ fn members_that_stand_already_count(
 ) {
     let hosts = [host("a", 8, 8000, 100), host("b", 8, 8000, 100), host("c", 4, 8000, 100)];
     let group = group(policy, 1, members);
-    let answer = select(&hosts, &[small()], Some(&group), &options()).remove(0);
+    let answer = choose(&hosts, &[small()], Some(&group)).remove(0);
     assert_eq!(answer.as_ref().ok().map(|selection| selection.host.as_str()), expected);
     if let Err(verdict) = answer {
         assert_eq!(refusals(verdict), [("server_group".to_owned(), 3)]);

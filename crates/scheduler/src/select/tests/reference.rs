@@ -23,7 +23,7 @@ fn refusing_filter(
         _ => true,
     };
     let refusals = [
-        ("service", host.service_disabled),
+        ("service_disabled", host.service_disabled),
         ("forced_host", spec.force_host.as_ref().is_some_and(|forced| *forced != host.host)),
         ("vcpus", wanted.vcpus > free.vcpus),
         ("memory", wanted.memory_mb > free.memory_mb),
@@ -76,7 +76,7 @@ fn naive_round(
     for _ in 0..count {
         let Some(best) = ranked(hosts, &measure, spec, group.as_ref()).into_iter().next() else {
             let mut counts: Vec<(String, u32)> = Vec::new();
-            for filter in ["service", "forced_host", "vcpus", "memory", "disk", "server_group"] {
+            for filter in ["service_disabled", "forced_host", "vcpus", "memory", "disk", "server_group"] {
                 let refused = hosts
                     .iter()
                     .filter(|host| refusing_filter(host, spec, group.as_ref()) == Some(filter))
@@ -113,7 +113,7 @@ fn naive(
 }
 
 fn fast(hosts: &[HostState], specs: &[RequestSpec], group: Option<&ServerGroup>) -> Vec<Answer> {
-    select(hosts, specs, group, &options())
+    choose(hosts, specs, group)
         .into_iter()
         .map(|answer| match answer {
             Ok(selection) => Ok((selection.host, selection.alternates)),

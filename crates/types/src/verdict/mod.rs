@@ -1,0 +1,172 @@
+//! The verdict: why the scheduler found no home for an instance, as data.
+//!
+//! Everything else is derived from it: the sentence for a person, the JSON for a program, and of
+//! both what a project may see ([`Verdict::for_project`]) and what an admin may.
+
+mod change;
+mod refusal;
+mod sentence;
+
+pub use change::{Change, Suggestion};
+pub use refusal::{
+    CellRefusals, NotAsked, Refusal, RefusalCount, Refusals, Shortfall, UnaskedCell,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::cut_at_word;
+
+/// What `instance_faults.message` holds, in characters.
+pub const FAULT_MESSAGE_LENGTH_MAX: usize = 255;
+
+/// Why no host can take an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoHost {
+    /// The hosts of all cells that were asked.
+    #[serde(flatten)]
+    pub all: Refusals,
+    /// The same by cell, in the order of their uuids.
+    pub cells: Vec<CellRefusals>,
+    /// Cells whose hosts were not looked at.
+    pub unasked: Vec<UnaskedCell>,
+    /// The least changes with which the instance, its siblings standing where they are, would have
+    /// found a host: the ones that need one change first.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// Why an instance has no host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VerdictReason {
+    /// Every host was refused by a filter, or there was none.
+    NoValidHost(NoHost),
+    /// Fewer than `min_count` of its group fit, so none of the group is built.
+    MinCountNotMet {
+        /// How many would have fitted.
+        fit: u32,
+        /// How many were wanted at least.
+        min_count: u32,
+        /// Why the first that did not fit has no host.
+        #[serde(flatten)]
+        no_host: NoHost,
+    },
+    /// The chosen host has no host mapping, so its cell is not known.
+    HostMappingNotFound {
+        /// The host.
+        host: String,
+    },
+    /// The cell of the chosen host could not be written, however often another was tried.
+    CellUnavailable {
+        /// How many placements were tried.
+        attempts: u32,
+    },
+    /// The cell refused the rows of this instance.
+    Rejected {
+        /// What the database said.
+        message: String,
+    },
+    /// The embedder's scheduler said why in its own words.
+    Scheduler {
+        /// Those words; a user may read them.
+        message: String,
+    },
+}
+
+/// Why no home was found, with what a user and what an admin may read of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: VerdictReason,
+}
+
+impl Verdict {
+    /// A verdict for this reason.
+    pub fn new(reason: VerdictReason) -> Verdict {
+        Verdict { reason }
+    }
+
+    /// The code of the reason, as JSON has it: `no_valid_host` and so on. It is stable.
+    pub fn code(&self) -> &'static str {
+        match self.reason {
+            VerdictReason::NoValidHost(_) => "no_valid_host",
+            VerdictReason::MinCountNotMet { .. } => "min_count_not_met",
+            VerdictReason::HostMappingNotFound { .. } => "host_mapping_not_found",
+            VerdictReason::CellUnavailable { .. } => "cell_unavailable",
+            VerdictReason::Rejected { .. } => "rejected",
+            VerdictReason::Scheduler { .. } => "scheduler",
+        }
+    }
+
+    /// What the hosts said, where they were asked.
+    pub fn no_host(&self) -> Option<&NoHost> {
+        match &self.reason {
+            VerdictReason::NoValidHost(no_host)
+            | VerdictReason::MinCountNotMet { no_host, .. } => Some(no_host),
+            _ => None,
+        }
+    }
+
+    /// The sentence of a project as `instance_faults.message` can hold it: cut at a word.
+    pub fn fault_message(&self) -> String {
+        cut_at_word(&self.to_string(), FAULT_MESSAGE_LENGTH_MAX).to_owned()
+    }
+
+    /// The verdict as JSON, hosts and all.
+    pub fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// What a project may see: no host, no cell, and no number that tells what is free.
+    #[must_use]
+    pub fn for_project(&self) -> Verdict {
+        let mut seen = self.clone();
+        match &mut seen.reason {
+            VerdictReason::NoValidHost(no_host)
+            | VerdictReason::MinCountNotMet { no_host, .. } => no_host.hide(),
+            VerdictReason::HostMappingNotFound { host } => host.clear(),
+            VerdictReason::Rejected { message } => message.clear(),
+            VerdictReason::CellUnavailable { .. } | VerdictReason::Scheduler { .. } => {}
+        }
+        seen
+    }
+
+    /// What an admin may read beside the message.
+    pub fn fault_details(&self) -> Option<String> {
+        match &self.reason {
+            VerdictReason::HostMappingNotFound { host } => {
+                Some(format!("Host '{host}' is not mapped to any cell."))
+            }
+            VerdictReason::Rejected { message } => Some(message.clone()),
+            VerdictReason::NoValidHost(_) | VerdictReason::MinCountNotMet { .. } => {
+                Some(self.admin_sentence())
+            }
+            VerdictReason::CellUnavailable { .. } | VerdictReason::Scheduler { .. } => None,
+        }
+    }
+}
+
+impl NoHost {
+    /// Takes away what a project may not see.
+    fn hide(&mut self) {
+        self.all.shortfalls.clear();
+        self.cells.clear();
+        self.unasked.clear();
+        for suggestion in &mut self.suggestions {
+            suggestion.hosts = 0;
+        }
+        // A smaller flavor by name only: how small says what is free.
+        self.suggestions.retain(|suggestion| {
+            !suggestion.changes.iter().any(|change| {
+                matches!(
+                    change,
+                    Change::Vcpus { .. } | Change::Memory { .. } | Change::Disk { .. }
+                )
+            })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
