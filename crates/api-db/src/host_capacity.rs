@@ -79,9 +79,7 @@ fn capacity(row: Row) -> Result<HostCapacity, DatabaseError> {
 ///
 /// # Errors
 /// The database's, or a damaged row.
-pub fn of_live_cells(
-    conn: &mut ApiConnection,
-) -> Result<Vec<(HostCapacity, bool)>, DatabaseError> {
+pub fn of_live_cells(conn: &mut ApiConnection) -> Result<Vec<(HostCapacity, bool)>, DatabaseError> {
     let rows: Vec<(Row, Option<bool>)> = host_capacity::table
         .inner_join(cell_mappings::table.on(cell_mappings::uuid.eq(host_capacity::cell_uuid)))
         .filter(cell_mappings::uuid.ne(CellUuid::CELL0.text()))

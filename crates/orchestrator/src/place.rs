@@ -8,6 +8,7 @@
 //! claims.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use cellzero_api_db::{ApiConnection, host_mapping};
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
 use cellzero_types::{
-    CellUuid, Change, GroupUuid, InstanceUuid, NoHost, Suggestion, Verdict, VerdictReason,
+    CellUuid, Change, GroupUuid, InstanceUuid, Suggestion, Verdict, VerdictReason,
 };
 
 use crate::Orchestrator;
@@ -252,12 +253,12 @@ fn too_few(fit: u32, min_count: u32, reason: Verdict) -> Verdict {
     let VerdictReason::NoValidHost(mut no_host) = reason.reason else { return reason };
     // What would have taken one more is not enough for all.
     let changes = vec![Change::Count { at_most: fit }];
-    no_host.suggestions = vec![Suggestion { changes, hosts: fit }];
+    Arc::make_mut(&mut no_host).suggestions = vec![Suggestion { changes, hosts: fit }];
     Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, no_host })
 }
 
 fn shared_verdict(group: &GroupVerdict) -> Verdict {
-    let nothing_known = || Verdict::new(VerdictReason::NoValidHost(NoHost::default()));
+    let nothing_known = || Verdict::new(VerdictReason::NoValidHost(Arc::default()));
     group.verdict.clone().unwrap_or_else(nothing_known)
 }
 

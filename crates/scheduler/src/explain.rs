@@ -25,10 +25,9 @@ pub(crate) fn explain(
         cells.entry(candidate.host.cell).or_default().add(candidate, set);
         refused.push((candidate, set));
     }
-    let cells = cells.into_iter().map(|(cell, tally)| CellRefusals {
-        cell,
-        refusals: tally.refusals(question),
-    });
+    let cells = cells
+        .into_iter()
+        .map(|(cell, tally)| CellRefusals { cell, refusals: tally.refusals(question) });
     NoHost {
         all: all.refusals(question),
         cells: cells.collect(),

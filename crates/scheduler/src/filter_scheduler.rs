@@ -11,9 +11,7 @@ use cellzero_api_db::{
     ApiConnection, ApiDatabase, aggregate, claim, host_capacity, instance_group,
 };
 use cellzero_database::DatabaseError;
-use cellzero_types::{
-    CellUuid, Flavor, InstanceUuid, NotAsked, RequestSpec, UnaskedCell, Verdict,
-};
+use cellzero_types::{CellUuid, Flavor, InstanceUuid, NotAsked, RequestSpec, UnaskedCell, Verdict};
 use chrono::NaiveDateTime;
 
 use crate::{

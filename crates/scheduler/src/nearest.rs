@@ -15,7 +15,8 @@ type Refused<'a> = (&'a Candidate<'a>, RefusalSet);
 
 /// The least change for each reason alone, then for pairs of those that have none alone.
 pub(crate) fn suggestions(question: &Question<'_>, refused: &[Refused<'_>]) -> Vec<Suggestion> {
-    let near: Vec<Refused<'_>> = refused.iter().filter(|(_, set)| set.len() <= 2).copied().collect();
+    let near: Vec<Refused<'_>> =
+        refused.iter().filter(|(_, set)| set.len() <= 2).copied().collect();
     let mut found: Vec<Suggestion> = Vec::new();
     let mut have_one: Vec<Refusal> = Vec::new();
     for refusal in Refusal::ALL {
@@ -45,11 +46,7 @@ struct Kind {
 
 /// The least change that does away with just these reasons: of wishes the fewest, then the largest
 /// sizes, then what most hosts would take.
-fn least(
-    question: &Question<'_>,
-    near: &[Refused<'_>],
-    reasons: &[Refusal],
-) -> Option<Suggestion> {
+fn least(question: &Question<'_>, near: &[Refused<'_>], reasons: &[Refusal]) -> Option<Suggestion> {
     let exactly: RefusalSet = reasons.iter().copied().collect();
     let mut kinds: BTreeMap<Vec<Change>, Kind> = BTreeMap::new();
     for (candidate, _) in near.iter().filter(|(_, set)| *set == exactly) {
@@ -69,7 +66,8 @@ fn least(
     }
     let dropped = |kind: &[Change]| kind.iter().map(Change::wishes_dropped).sum::<usize>();
     let (_, best) = kinds.into_iter().max_by(|(a, one), (b, other)| {
-        let rank = |changes, kind: &Kind| (Reverse(dropped(changes)), kind.kept.clone(), kind.hosts);
+        let rank =
+            |changes, kind: &Kind| (Reverse(dropped(changes)), kind.kept.clone(), kind.hosts);
         // The first of the alphabet wins a tie.
         rank(a, one).cmp(&rank(b, other)).then_with(|| b.cmp(a))
     })?;
@@ -101,11 +99,7 @@ fn changes_for(
     all
 }
 
-fn changes_of(
-    question: &Question<'_>,
-    candidate: &Candidate<'_>,
-    reason: Refusal,
-) -> Vec<Change> {
+fn changes_of(question: &Question<'_>, candidate: &Candidate<'_>, reason: Refusal) -> Vec<Change> {
     let (host, free) = (candidate.host, &candidate.free);
     match reason {
         Refusal::AvailabilityZone => {
@@ -153,9 +147,9 @@ fn kept(question: &Question<'_>, reasons: &[Refusal], changes: &[Change]) -> (i1
         _ => None,
     });
     let sizes: Vec<(i64, i64)> = sizes.collect();
-    let shares = sizes.iter().map(|(left, asked)| {
-        (i128::from(*left) * BILLION).div_euclid(i128::from(*asked).max(1))
-    });
+    let shares = sizes
+        .iter()
+        .map(|(left, asked)| (i128::from(*left) * BILLION).div_euclid(i128::from(*asked).max(1)));
     (shares.sum(), sizes.iter().map(|(left, _)| *left).collect())
 }
 

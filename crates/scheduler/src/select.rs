@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cellzero_types::{CellUuid, RequestSpec, UnaskedCell, Verdict, VerdictReason};
@@ -169,7 +170,8 @@ impl<'h, 'r> Round<'h, 'r> {
     fn verdict(&mut self) -> Verdict {
         let Round { question, candidates, unasked, .. } = self;
         let verdict = self.verdict.get_or_insert_with(|| {
-            Verdict::new(VerdictReason::NoValidHost(explain(question, candidates, unasked)))
+            let no_host = explain(question, candidates, unasked);
+            Verdict::new(VerdictReason::NoValidHost(Arc::new(no_host)))
         });
         verdict.clone()
     }

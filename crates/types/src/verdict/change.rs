@@ -75,7 +75,8 @@ impl Change {
             Change::AnyHost => spec.force_host = None,
             Change::WithoutTraits { traits } => {
                 spec.flavor.extra_specs.retain(|key, _| {
-                    !key.strip_prefix(Flavor::TRAIT_PREFIX).is_some_and(|name| traits.contains(name))
+                    !key.strip_prefix(Flavor::TRAIT_PREFIX)
+                        .is_some_and(|name| traits.contains(name))
                 });
             }
             Change::WithoutAggregateMetadata { keys } => {

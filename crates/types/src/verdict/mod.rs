@@ -12,6 +12,8 @@ pub use refusal::{
     CellRefusals, NotAsked, Refusal, RefusalCount, Refusals, Shortfall, UnaskedCell,
 };
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::text::cut_at_word;
@@ -40,7 +42,7 @@ pub struct NoHost {
 #[non_exhaustive]
 pub enum VerdictReason {
     /// Every host was refused by a filter, or there was none.
-    NoValidHost(NoHost),
+    NoValidHost(Arc<NoHost>),
     /// Fewer than `min_count` of its group fit, so none of the group is built.
     MinCountNotMet {
         /// How many would have fitted.
@@ -49,7 +51,7 @@ pub enum VerdictReason {
         min_count: u32,
         /// Why the first that did not fit has no host.
         #[serde(flatten)]
-        no_host: NoHost,
+        no_host: Arc<NoHost>,
     },
     /// The chosen host has no host mapping, so its cell is not known.
     HostMappingNotFound {
@@ -73,7 +75,8 @@ pub enum VerdictReason {
     },
 }
 
-/// Why no home was found, with what a user and what an admin may read of it.
+/// Why no home was found, with what a user and what an admin may read of it. A clone is cheap: what
+/// the hosts said is shared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The reason.
@@ -102,8 +105,9 @@ impl Verdict {
     /// What the hosts said, where they were asked.
     pub fn no_host(&self) -> Option<&NoHost> {
         match &self.reason {
-            VerdictReason::NoValidHost(no_host)
-            | VerdictReason::MinCountNotMet { no_host, .. } => Some(no_host),
+            VerdictReason::NoValidHost(no_host) | VerdictReason::MinCountNotMet { no_host, .. } => {
+                Some(no_host)
+            }
             _ => None,
         }
     }
@@ -123,8 +127,9 @@ impl Verdict {
     pub fn for_project(&self) -> Verdict {
         let mut seen = self.clone();
         match &mut seen.reason {
-            VerdictReason::NoValidHost(no_host)
-            | VerdictReason::MinCountNotMet { no_host, .. } => no_host.hide(),
+            VerdictReason::NoValidHost(no_host) | VerdictReason::MinCountNotMet { no_host, .. } => {
+                Arc::make_mut(no_host).hide()
+            }
             VerdictReason::HostMappingNotFound { host } => host.clear(),
             VerdictReason::Rejected { message } => message.clear(),
             VerdictReason::CellUnavailable { .. } | VerdictReason::Scheduler { .. } => {}
@@ -159,10 +164,7 @@ impl NoHost {
         // A smaller flavor by name only: how small says what is free.
         self.suggestions.retain(|suggestion| {
             !suggestion.changes.iter().any(|change| {
-                matches!(
-                    change,
-                    Change::Vcpus { .. } | Change::Memory { .. } | Change::Disk { .. }
-                )
+                matches!(change, Change::Vcpus { .. } | Change::Memory { .. } | Change::Disk { .. })
             })
         });
     }

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ fn no_valid_host() -> Verdict {
     let cell = CellUuid(Uuid::from_u128(7));
     let traits = BTreeSet::from(["HW_CPU_X86_AVX2".to_owned()]);
     let suggest = |changes: &[Change], hosts| Suggestion { changes: changes.to_vec(), hosts };
-    Verdict::new(VerdictReason::NoValidHost(NoHost {
+    Verdict::new(VerdictReason::NoValidHost(Arc::new(NoHost {
         cells: vec![CellRefusals { cell, refusals: all.clone() }],
         all,
         unasked: vec![UnaskedCell {
@@ -37,7 +38,7 @@ fn no_valid_host() -> Verdict {
             suggest(&[Change::Memory { at_most: 6_100 }], 3),
             suggest(&[Change::Zone { zone: "az2".into() }, Change::WithoutTraits { traits }], 1),
         ],
-    }))
+    })))
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn an_admin_reads_what_is_missing_and_what_would_fit() {
 
 #[test]
 fn a_plane_without_hosts_says_so() {
-    let verdict = Verdict::new(VerdictReason::NoValidHost(NoHost::default()));
+    let verdict = Verdict::new(VerdictReason::NoValidHost(Arc::default()));
     assert_eq!(verdict.to_string(), "No valid host was found. No enabled cell has a host.");
 }
 
@@ -79,7 +80,7 @@ fn each_refusal_has_a_code_of_its_own_that_json_uses() {
 
 #[test]
 fn a_verdict_survives_the_way_through_json() {
-    let no_host = no_valid_host().no_host().unwrap().clone();
+    let no_host = Arc::new(no_valid_host().no_host().unwrap().clone());
     let reason = VerdictReason::MinCountNotMet { fit: 2, min_count: 3, no_host };
     for verdict in [no_valid_host(), Verdict::new(reason)] {
         assert_eq!(serde_json::from_str::<Verdict>(&verdict.to_json()).unwrap(), verdict);

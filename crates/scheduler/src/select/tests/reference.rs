@@ -76,7 +76,9 @@ fn naive_round(
     for _ in 0..count {
         let Some(best) = ranked(hosts, &measure, spec, group.as_ref()).into_iter().next() else {
             let mut counts: Vec<(String, u32)> = Vec::new();
-            for filter in ["service_disabled", "forced_host", "vcpus", "memory", "disk", "server_group"] {
+            for filter in
+                ["service_disabled", "forced_host", "vcpus", "memory", "disk", "server_group"]
+            {
                 let refused = hosts
                     .iter()
                     .filter(|host| refusing_filter(host, spec, group.as_ref()) == Some(filter))

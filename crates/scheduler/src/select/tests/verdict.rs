@@ -116,7 +116,9 @@ fn wrong(host: &HostState, spec: &RequestSpec, group: Option<&ServerGroup>) -> V
         (Refusal::ServiceDisabled, host.service_disabled),
         (
             Refusal::AvailabilityZone,
-            spec.availability_zone.as_ref().is_some_and(|zone| !zones.split(',').any(|z| z == zone)),
+            spec.availability_zone
+                .as_ref()
+                .is_some_and(|zone| !zones.split(',').any(|z| z == zone)),
         ),
         (Refusal::ForcedHost, spec.force_host.as_ref().is_some_and(|name| *name != host.host)),
         (Refusal::Traits, !TRAITS.iter().all(|name| has_trait(name))),
