@@ -4,7 +4,7 @@
 //! and its unique key makes two such transactions take turns.
 
 use cellzero_database::{DatabaseError, insert_rows, load_locked};
-use cellzero_types::{InstanceUuid, Verdict};
+use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
@@ -17,7 +17,7 @@ struct NewFence<'a> {
     instance_uuid: &'a str,
     fence: i64,
     written_epoch: Option<i64>,
-    verdict: Option<String>,
+    verdict_uuid: Option<&'a str>,
     created_at: NaiveDateTime,
 }
 
@@ -35,16 +35,16 @@ pub struct Fence {
 /// The first fences of these instances. A unique violation says that one has a fence already.
 pub(crate) fn insert(
     conn: &mut CellConnection,
-    fences: &[(String, i64, Option<i64>, Option<&Verdict>)],
+    fences: &[(String, i64, Option<i64>, Option<&str>)],
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let rows: Vec<NewFence<'_>> = fences
         .iter()
-        .map(|(uuid, epoch, written_epoch, verdict)| NewFence {
+        .map(|(uuid, epoch, written_epoch, verdict_uuid)| NewFence {
             instance_uuid: uuid,
             fence: *epoch,
             written_epoch: *written_epoch,
-            verdict: verdict.map(Verdict::to_json),
+            verdict_uuid: *verdict_uuid,
             created_at: now,
         })
         .collect();
@@ -83,14 +83,14 @@ pub(crate) fn raise(
     uuid: &str,
     fence: i64,
     written_epoch: Option<i64>,
-    verdict: Option<&Verdict>,
+    verdict_uuid: Option<&str>,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     diesel::update(instance_fences::table.filter(instance_fences::instance_uuid.eq(uuid)))
         .set((
             instance_fences::fence.eq(fence),
             instance_fences::written_epoch.eq(written_epoch),
-            instance_fences::verdict.eq(verdict.map(Verdict::to_json)),
+            instance_fences::verdict_uuid.eq(verdict_uuid),
             instance_fences::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
@@ -111,7 +111,7 @@ pub(crate) fn raise_lower(
     let raised = diesel::update(lower)
         .set((
             instance_fences::fence.eq(fence),
-            instance_fences::verdict.eq(None::<String>),
+            instance_fences::verdict_uuid.eq(None::<String>),
             instance_fences::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
@@ -133,23 +133,4 @@ pub fn find(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<Option<Fenc
         .get_result(conn.sql())
         .optional()?;
     Ok(fence)
-}
-
-/// Why an instance is buried here, as data, where it is. One statement.
-///
-/// # Errors
-/// The database's, or damaged JSON.
-pub fn verdict(
-    conn: &mut CellConnection,
-    uuid: InstanceUuid,
-) -> Result<Option<Verdict>, DatabaseError> {
-    let text: Option<Option<String>> = instance_fences::table
-        .filter(instance_fences::instance_uuid.eq(uuid.text()))
-        .select(instance_fences::verdict)
-        .get_result(conn.sql())
-        .optional()?;
-    text.flatten()
-        .map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|error| DatabaseError::damaged(format!("verdict of {uuid}: {error}")))
 }

@@ -29,6 +29,7 @@ pub mod schema;
 pub mod security_group;
 pub mod service;
 pub mod tag;
+pub mod verdict;
 pub mod whole;
 
 use cellzero_database::{Backend, Database, SchemaKind};

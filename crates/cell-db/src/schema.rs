@@ -300,9 +300,17 @@ diesel::table! {
         instance_uuid -> Text,
         fence -> BigInt,
         written_epoch -> Nullable<BigInt>,
-        verdict -> Nullable<Text>,
+        verdict_uuid -> Nullable<Text>,
         created_at -> Nullable<Timestamp>,
         updated_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    verdicts (uuid) {
+        uuid -> Text,
+        body -> Text,
+        created_at -> Nullable<Timestamp>,
     }
 }
 
@@ -336,5 +344,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     compute_nodes,
     services,
     instance_fences,
+    verdicts,
     outbox,
 );

@@ -27,7 +27,7 @@ use crate::label;
 use crate::metadata;
 use crate::outbox::{self, OutboxRow};
 use crate::tag::{self, NewTag};
-use crate::{CellConnection, fence, schema, security_group, texts};
+use crate::{CellConnection, fence, schema, security_group, texts, verdict};
 
 /// How often a write starts over because another one made a fence in between.
 const FENCE_RACES_MAX: u32 = 8;
@@ -187,9 +187,14 @@ fn insert_fences(
     instances: &[&NewInstance],
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
+    let verdicts = instances.iter().map(|new| new.verdict.as_ref());
+    let verdicts = verdict::insert_missing(conn, verdicts, now)?;
     let fences: Vec<_> = instances
         .iter()
-        .map(|new| (new.instance.uuid.text(), new.epoch, Some(new.epoch), new.verdict.as_ref()))
+        .zip(&verdicts)
+        .map(|(new, verdict)| {
+            (new.instance.uuid.text(), new.epoch, Some(new.epoch), verdict.as_deref())
+        })
         .collect();
     fence::insert(conn, &fences, now)
 }
@@ -221,7 +226,9 @@ fn raise_fences<'a>(
                 result.written.push(new.instance.uuid);
             }
             Some(fence) => {
-                let verdict = new.verdict.as_ref();
+                let verdict =
+                    verdict::insert_missing(conn, [new.verdict.as_ref()].into_iter(), now)?;
+                let verdict = verdict.first().and_then(Option::as_deref);
                 fence::raise(conn, &uuid, new.epoch, Some(new.epoch), verdict, now)?;
                 if fence.written_epoch.is_some() {
                     stale_rows.push(uuid);
@@ -429,6 +436,41 @@ pub fn read(
         instance.fault = faults.remove(&uuid);
     }
     Ok(instances)
+}
+
+/// The instances as [`read`] gives them, on a plane of our own: what is buried has its whole
+/// sentence where the column of the fault has cut it. One more statement where one is cut.
+///
+/// # Errors
+/// The database's, or damaged rows.
+pub fn read_with_sentences(
+    conn: &mut CellConnection,
+    cell: CellUuid,
+    uuids: &[InstanceUuid],
+    with_deleted: WithDeleted,
+) -> Result<Vec<Instance>, DatabaseError> {
+    let mut instances = read(conn, cell, uuids, with_deleted)?;
+    let cut: Vec<InstanceUuid> = match cell.is_cell0() {
+        true => instances.iter().filter(|one| may_be_cut(one)).map(|one| one.uuid).collect(),
+        false => Vec::new(),
+    };
+    if cut.is_empty() {
+        return Ok(instances);
+    }
+    let verdicts = verdict::of_instances(conn, &cut)?;
+    for instance in &mut instances {
+        if let (Some(fault), Some(verdict)) = (&mut instance.fault, verdicts.get(&instance.uuid))
+            && fault.message == verdict.fault_message()
+        {
+            fault.message = verdict.to_string();
+        }
+    }
+    Ok(instances)
+}
+
+/// A sentence that was not cut ends with its full stop.
+fn may_be_cut(instance: &Instance) -> bool {
+    instance.fault.as_ref().is_some_and(|fault| !fault.message.ends_with('.'))
 }
 
 /// Deletes an instance softly, with all that belongs to it, and keeps the effects that follow.

@@ -215,10 +215,11 @@ impl ControlPlane {
         self.0.router.actions(ctx, uuid).await
     }
 
-    /// Why an instance is buried, as data; for admins, since it may name hosts.
+    /// Why an instance is buried, as data; none where it is not. One who is not an admin gets what
+    /// a project may see of it: no host, no cell, nothing that tells what is free.
     ///
     /// # Errors
-    /// As [`show`](Self::show); to one who is not an admin nothing exists.
+    /// As [`show`](Self::show).
     pub async fn verdict(
         &self,
         ctx: &RequestContext,

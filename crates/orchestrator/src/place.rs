@@ -3,8 +3,8 @@
 //! The scheduler proposes outside any transaction. The proposal becomes the placement in one
 //! transaction of the API database, which claims the hosts: a host that was taken meanwhile makes
 //! it start over with a new proposal. The proposal of the default scheduler is one statement, two
-//! where an instance fits. Statements of the transaction: the lock, the group's
-//! verdict, the intents; with hosts also their mappings, one claim update for each host, and the
+//! where an instance fits. Statements of the transaction: the lock, the verdict of a group of
+//! several, the intents; with hosts also their mappings, one claim update for each host, and the
 //! claims.
 
 use std::collections::{BTreeMap, HashMap};
@@ -209,13 +209,17 @@ fn place_in_transaction(
 }
 
 /// The group's verdict: the one that stands, once an instance was decided by it; until then the one
-/// that this proposal makes, so that nothing is buried for an old reason.
+/// that this proposal makes, so that nothing is buried for an old reason. That of an instance
+/// without siblings is not kept: it stands with the instance.
 fn group_verdict(
     conn: &mut ApiConnection,
     (group, min_count): (GroupUuid, u32),
     proposal: &Proposal,
     placed_before: PlacedBefore,
 ) -> Result<GroupVerdict, DatabaseError> {
+    if is_alone(proposal) {
+        return Ok(new_verdict(min_count, proposal));
+    }
     let standing = match placed_before {
         PlacedBefore::Never => None,
         PlacedBefore::Maybe => boot_group::find(conn, group)?,
@@ -232,6 +236,11 @@ fn group_verdict(
         Some(_) => boot_group::replace(conn, group, &made, now)?,
     }
     Ok(made)
+}
+
+/// Whether nobody shares the group, so that no verdict has to stand for others.
+fn is_alone(proposal: &Proposal) -> bool {
+    matches!(proposal.as_slice(), [(member, _)] if member.spec.num_instances == 1)
 }
 
 fn new_verdict(min_count: u32, proposal: &Proposal) -> GroupVerdict {

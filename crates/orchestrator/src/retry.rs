@@ -17,7 +17,7 @@ use cellzero_api_db::{
     ApiConnection, boot_history, boot_state, build_request, instance_mapping, request_spec, retry,
 };
 use cellzero_cell_db::instance::WithDeleted;
-use cellzero_cell_db::{action, fault, fence, whole};
+use cellzero_cell_db::{action, fault, verdict, whole};
 use cellzero_database::{DatabaseError, DatabaseErrorSource, Deadline, transaction};
 use cellzero_router::CellError;
 use cellzero_types::{
@@ -152,7 +152,7 @@ impl Orchestrator {
                 let history = BootHistory {
                     faults: fault::of_instance(conn, uuid)?,
                     actions: action::of_instance(conn, uuid)?,
-                    verdicts: fence::verdict(conn, uuid)?.into_iter().collect(),
+                    verdicts: verdict::of_instances(conn, &[uuid])?.into_values().collect(),
                 };
                 Ok::<_, DatabaseError>(Some(Buried { instance, history, epoch }))
             })

@@ -3,7 +3,7 @@
 use cellzero_api_db::instance_mapping::InstanceMapping;
 use cellzero_api_db::{build_request, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
-use cellzero_cell_db::{action, fence, whole};
+use cellzero_cell_db::{CellConnection, action, verdict, whole};
 use cellzero_database::{DatabaseError, Deadline, ErrorKind};
 use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
 
@@ -12,6 +12,14 @@ use crate::{ReadError, Router};
 
 /// How often the mapping is read again when nothing stands where it pointed.
 pub(crate) const LOOKS_MAX: u32 = 5;
+
+/// Reads some instances of a cell, with all that belongs to them or without.
+pub(crate) type Read = fn(
+    &mut CellConnection,
+    CellUuid,
+    &[InstanceUuid],
+    WithDeleted,
+) -> Result<Vec<Instance>, DatabaseError>;
 
 /// What the API database knows of an instance at one moment.
 enum Look {
@@ -42,8 +50,8 @@ impl Router {
                 Look::Building(instance) => return Ok(*instance),
                 Look::Moved => {}
                 Look::In(cell) => {
-                    let read =
-                        move |conn: &mut _| whole::read(conn, cell, &[uuid], WithDeleted::No);
+                    let whole = self.whole_read();
+                    let read = move |conn: &mut _| whole(conn, cell, &[uuid], WithDeleted::No);
                     let found = self.ask(uuid, cell, "show_instance", deadline, read).await?;
                     match found.into_iter().next() {
                         Some(instance) => return Ok(instance),
@@ -79,26 +87,26 @@ impl Router {
         }
     }
 
-    /// Why an instance is buried, as data; none where it is not. For admins: it may name hosts.
+    /// Why an instance is buried, as data; none where it is not. One who is not an admin gets what
+    /// a project may see of it: [`Verdict::for_project`].
     ///
     /// # Errors
-    /// As [`Router::show`]; to one who is not an admin nothing exists.
+    /// As [`Router::show`].
     pub async fn verdict(
         &self,
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Option<Verdict>, ReadError> {
-        if !ctx.is_admin {
-            return Err(ReadError::InstanceNotFound { uuid });
-        }
         let deadline = Deadline::after(ctx.timeout);
         match self.look(ctx, uuid, deadline).await? {
             Look::Gone => Err(ReadError::InstanceNotFound { uuid }),
             Look::Building(_) | Look::Moved => Ok(None),
             Look::In(_) if self.is_foreign() => Ok(None),
             Look::In(cell) => {
-                let read = move |conn: &mut _| fence::verdict(conn, uuid);
-                self.ask(uuid, cell, "read_verdict", deadline, read).await
+                let read = move |conn: &mut _| verdict::of_instances(conn, &[uuid]);
+                let mut found = self.ask(uuid, cell, "read_verdict", deadline, read).await?;
+                let verdict = found.remove(&uuid);
+                Ok(verdict.map(|all| if ctx.is_admin { all } else { all.for_project() }))
             }
         }
     }
@@ -155,7 +163,7 @@ impl Router {
         cell: CellUuid,
         name: &'static str,
         deadline: Deadline,
-        read: impl FnOnce(&mut cellzero_cell_db::CellConnection) -> Result<T, DatabaseError>
+        read: impl FnOnce(&mut CellConnection) -> Result<T, DatabaseError>
         + Clone
         + Send
         + 'static,
@@ -172,6 +180,11 @@ impl Router {
             }
         }
         answer.map_err(|source| unavailable(CellError::Database { cell, source }))
+    }
+
+    /// How an instance is read whole. Nova knows no verdicts.
+    pub(crate) fn whole_read(&self) -> Read {
+        if self.is_foreign() { whole::read } else { whole::read_with_sentences }
     }
 
     /// Whether Nova made the plane.

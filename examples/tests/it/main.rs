@@ -12,6 +12,9 @@ mod mixed_engines;
 #[allow(dead_code)]
 #[path = "../../own_scheduler/main.rs"]
 mod own_scheduler;
+#[allow(dead_code)]
+#[path = "../../why/main.rs"]
+mod why;
 
 mod bodies;
 mod rows;

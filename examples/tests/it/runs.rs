@@ -4,7 +4,7 @@ use cellzero_examples::databases::Databases;
 use cellzero_test_support::{Engine, create_database, shared};
 use rstest::rstest;
 
-use crate::{boot_flow, embed, mixed_engines, own_scheduler};
+use crate::{boot_flow, embed, mixed_engines, own_scheduler, why};
 
 /// Removes what boot_flow leaves on a server on purpose.
 fn drop_databases(engine: Engine, databases: &Databases) {
@@ -119,4 +119,18 @@ async fn an_embedders_own_scheduler_and_dispatch_do_the_whole_boot() {
     ] {
         assert!(told.contains(words), "{words:?} is missing in\n{told}");
     }
+}
+
+/// `docs/verdict.md` shows what the example prints.
+#[tokio::test]
+async fn why_says_what_the_document_shows() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut told = Vec::new();
+    let ended = why::run(directory.path(), &mut told).await;
+    let told = String::from_utf8(told).unwrap();
+    ended.unwrap_or_else(|error| panic!("{error:#}, after\n{told}"));
+    let (reasons, back) = told.split_once("\nA host with 64 GB joins").unwrap();
+    let document = include_str!("../../../docs/verdict.md");
+    assert!(document.contains(reasons), "{reasons}");
+    assert!(back.ends_with(" is ACTIVE on cell3-host5\n"), "{back}");
 }

@@ -158,7 +158,7 @@ async fn a_retried_instance_is_not_bound_by_the_verdict_of_its_group(
     let shown = test.plane.show(&ctx, all[1]).await.unwrap();
     assert_eq!((shown.home, shown.status()), (Home::Cell(test.cell(0)), "ACTIVE"));
     let full = test.plane.show(&ctx, all[2]).await.unwrap().fault.unwrap();
-    assert!(full.message.contains("Of 1 host 1"), "{}", full.message);
+    assert!(full.message.contains("0/1 host can take it: 1 has"), "{}", full.message);
     test.check_at_rest();
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cellzero_api_db::outline;
 use cellzero_cell_db::instance::{self, WithDeleted};
-use cellzero_cell_db::{CellConnection, IN_LIST_MAX, whole};
+use cellzero_cell_db::IN_LIST_MAX;
 use cellzero_database::{DatabaseError, Deadline, Whose};
 use cellzero_types::{CellUuid, Instance, InstanceUuid, RequestContext};
 use chrono::NaiveDateTime;
@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use super::Walk;
 use crate::cells::{CellError, CellHandle};
-use crate::show::LOOKS_MAX;
+use crate::show::{LOOKS_MAX, Read};
 use crate::{ReadError, Router};
 
 /// What was read of the instances that are asked for.
@@ -36,7 +36,7 @@ impl Router {
         mut wanted: BTreeMap<CellUuid, Vec<InstanceUuid>>,
     ) -> Details {
         let deadline = self.cell_deadline(walk.deadline);
-        let read = if walk.query.bare { instance::find } else { whole::read };
+        let read = if walk.query.bare { instance::find } else { self.whole_read() };
         let asked = cells.iter().filter_map(|handle| {
             let uuids = wanted.remove(&handle.uuid())?;
             Some(read_of_cell(Arc::clone(handle), uuids, read, deadline))
@@ -147,13 +147,6 @@ impl Router {
     }
 }
 
-/// Reads some instances of a cell, with all that belongs to them or without.
-type Read = fn(
-    &mut CellConnection,
-    CellUuid,
-    &[InstanceUuid],
-    WithDeleted,
-) -> Result<Vec<Instance>, DatabaseError>;
 type Answer = Result<(Vec<Instance>, NaiveDateTime), DatabaseError>;
 
 async fn read_of_cell(

@@ -15,6 +15,8 @@ pub use refusal::{
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::text::cut_at_word;
 
@@ -120,6 +122,15 @@ impl Verdict {
     /// The verdict as JSON, hosts and all.
     pub fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
+    }
+
+    /// The uuid of the verdict with this JSON. The same content has the same one, so that instances
+    /// that are buried for one reason can share it.
+    pub fn uuid_of(json: &str) -> Uuid {
+        let digest = Sha256::digest(json.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Uuid::new_v8(bytes)
     }
 
     /// What a project may see: no host, no cell, and no number that tells what is free.

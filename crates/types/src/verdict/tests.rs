@@ -117,3 +117,17 @@ fn what_a_project_sees_names_no_host_no_cell_and_nothing_that_is_free() {
     let seen = no_valid_host().for_project();
     assert_eq!(seen.no_host().unwrap().suggestions.len(), 1);
 }
+
+/// What `docs/verdict.md` shows is what there is.
+#[test]
+fn the_documented_verdict_reads_as_documented() {
+    let document = include_str!("../../../../docs/verdict.md");
+    let (_, json) = document.split_once("```json\n").unwrap();
+    let (json, _) = json.split_once("```").unwrap();
+    let verdict: Verdict = serde_json::from_str(json).unwrap();
+    let documented: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::json!(verdict), documented);
+    for sentence in [verdict.to_string(), verdict.admin_sentence()] {
+        assert!(document.contains(&format!("\n> {sentence}\n")), "{sentence}");
+    }
+}

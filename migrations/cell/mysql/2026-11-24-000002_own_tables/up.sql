@@ -16,10 +16,17 @@ CREATE TABLE IF NOT EXISTS instance_fences (
     instance_uuid VARCHAR(36) NOT NULL,
     fence BIGINT NOT NULL,
     written_epoch BIGINT,
-    verdict MEDIUMTEXT,
+    verdict_uuid VARCHAR(36),
     created_at DATETIME(6) NULL,
     updated_at DATETIME(6) NULL,
     PRIMARY KEY (instance_uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS verdicts (
+    uuid VARCHAR(36) NOT NULL,
+    body MEDIUMTEXT NOT NULL,
+    created_at DATETIME(6) NULL,
+    PRIMARY KEY (uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
 CREATE TABLE IF NOT EXISTS outbox (

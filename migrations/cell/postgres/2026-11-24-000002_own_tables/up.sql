@@ -15,10 +15,17 @@ CREATE TABLE IF NOT EXISTS instance_fences (
     instance_uuid VARCHAR(36) COLLATE "C" NOT NULL,
     fence BIGINT NOT NULL,
     written_epoch BIGINT,
-    verdict TEXT COLLATE "C",
+    verdict_uuid VARCHAR(36) COLLATE "C",
     created_at TIMESTAMP,
     updated_at TIMESTAMP,
     PRIMARY KEY (instance_uuid)
+);
+
+CREATE TABLE IF NOT EXISTS verdicts (
+    uuid VARCHAR(36) COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    created_at TIMESTAMP,
+    PRIMARY KEY (uuid)
 );
 
 CREATE TABLE IF NOT EXISTS outbox (

@@ -15,10 +15,17 @@ CREATE TABLE IF NOT EXISTS instance_fences (
     instance_uuid VARCHAR(36) NOT NULL,
     fence BIGINT NOT NULL,
     written_epoch BIGINT,
-    verdict TEXT,
+    verdict_uuid VARCHAR(36),
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (instance_uuid)
+);
+
+CREATE TABLE IF NOT EXISTS verdicts (
+    uuid VARCHAR(36) NOT NULL,
+    body TEXT NOT NULL,
+    created_at DATETIME,
+    PRIMARY KEY (uuid)
 );
 
 CREATE TABLE IF NOT EXISTS outbox (
