@@ -17,7 +17,7 @@ mod weigh;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
 pub use host::{Aggregate, GroupPolicy, HostState, ServerGroup};
-pub use select::{SelectOptions, Selection, Snapshot, select};
+pub use select::{Fit, SelectOptions, Selection, Snapshot, how_many_fit, select};
 
 use cellzero_api_db::boot_state::Ticket;
 use cellzero_database::{DatabaseError, Deadline};

@@ -78,9 +78,7 @@ pub struct Snapshot {
 pub fn select(snapshot: &Snapshot, specs: &[RequestSpec]) -> Vec<Result<Selection, Verdict>> {
     let group = snapshot.group.as_ref();
     let mut candidates = candidates(snapshot);
-    // Members on hosts that are not offered bind as well, so the group is asked, not the hosts.
-    let mut group_has_members =
-        group.is_some_and(|group| group.members_by_host.values().any(|members| *members > 0));
+    let mut group_has_members = has_members(group);
     let mut answers = Vec::with_capacity(specs.len());
     for alike in specs.chunk_by(asks_for_the_same) {
         let question = Question::new(&alike[0], &snapshot.options, group, group_has_members);
@@ -90,6 +88,44 @@ pub fn select(snapshot: &Snapshot, specs: &[RequestSpec]) -> Vec<Result<Selectio
         answers.extend(round.selections(chosen));
     }
     answers
+}
+
+/// How many instances of one request fit, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// How many fit; no more than were asked about.
+    pub instances: u32,
+    /// How many of them stand in each cell that takes one.
+    pub by_cell: BTreeMap<CellUuid, u32>,
+    /// Why one more does not fit; none where as many fit as were asked about.
+    pub next: Option<Verdict>,
+}
+
+/// How many instances like this one fit, up to `most`, by the same steps as [`select`].
+pub fn how_many_fit(snapshot: &Snapshot, spec: &RequestSpec, most: u32) -> Fit {
+    let group = snapshot.group.as_ref();
+    let mut candidates = candidates(snapshot);
+    let question = Question::new(spec, &snapshot.options, group, has_members(group));
+    let mut round = Round::new(question, &mut candidates, &snapshot.unasked);
+    let mut fit = Fit { instances: 0, by_cell: BTreeMap::new(), next: None };
+    while fit.instances < most {
+        match round.next() {
+            Ok(index) => {
+                fit.instances += 1;
+                *fit.by_cell.entry(round.candidates[index].host.cell).or_default() += 1;
+            }
+            Err(verdict) => {
+                fit.next = Some(verdict);
+                break;
+            }
+        }
+    }
+    fit
+}
+
+/// Members on hosts that are not offered bind as well, so the group is asked, not the hosts.
+fn has_members(group: Option<&ServerGroup>) -> bool {
+    group.is_some_and(|group| group.members_by_host.values().any(|members| *members > 0))
 }
 
 fn candidates(snapshot: &Snapshot) -> Vec<Candidate<'_>> {

@@ -311,6 +311,24 @@ proptest! {
     }
 
     #[test]
+    fn as_many_fit_as_are_placed(
+        hosts in any_hosts(),
+        spec in any_spec(),
+        group in proptest::option::of(any_group()),
+    ) {
+        let most = 40;
+        let placed = choose(&hosts, &vec![spec.clone(); most as usize], group.as_ref());
+        let fit = how_many_fit(&snapshot(&hosts, group.as_ref()), &spec, most);
+        let mut by_cell: BTreeMap<CellUuid, u32> = BTreeMap::new();
+        for selection in placed.iter().flatten() {
+            *by_cell.entry(selection.cell).or_default() += 1;
+        }
+        prop_assert_eq!(fit.instances, by_cell.values().sum::<u32>());
+        prop_assert_eq!(fit.by_cell, by_cell);
+        prop_assert_eq!(fit.next.as_ref(), placed.iter().find_map(|one| one.as_ref().err()));
+    }
+
+    #[test]
     fn a_snapshot_that_was_kept_gives_the_same_decision_to_the_last_bit(
         hosts in any_hosts(),
         specs in proptest::collection::vec(any_spec(), 1..4),
