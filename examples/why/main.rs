@@ -29,7 +29,7 @@ pub(crate) async fn run(state: &Path, out: &mut dyn Write) -> anyhow::Result<()>
     let plane = ControlPlane::open(Config::embedded(state).without_worker()).await?;
     let cells = set_up(&plane).await?;
     let owner = RequestContext::new("my-project", "me");
-    let admin = RequestContext::new("operations", "root").admin();
+    let admin = RequestContext::admin();
     let mut buried = Vec::new();
     for (name, request) in requests(&plane, &owner).await? {
         // Only an admin may name a host.
