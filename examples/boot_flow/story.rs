@@ -71,11 +71,8 @@ fn tell_build(
 ) -> anyhow::Result<()> {
     let host = instance.host.as_deref().unwrap_or("no host");
     writeln!(out, "2. Place, in the API database. The scheduler chose {host} of {cell}.")?;
-    writeln!(
-        out,
-        "   New: one row each in boot_groups, boot_intents and claims; host_capacity has"
-    )?;
-    writeln!(out, "   less left for {host}.")?;
+    writeln!(out, "   New: one row each in boot_intents and claims; host_capacity has less left")?;
+    writeln!(out, "   for {host}.")?;
     writeln!(out, "3. Write, in the database of {cell}, the instance whole, in one transaction:")?;
     tell_rows(instance, actions, out)?;
     writeln!(
@@ -102,12 +99,14 @@ fn tell_burial(
     writeln!(out, "   {verdict}")?;
     writeln!(
         out,
-        "   New: one row each in boot_groups and boot_intents; no claim, since it takes"
+        "   New: one row in boot_intents; no claim, since it takes nothing from any host."
     )?;
-    writeln!(out, "   nothing from any host.")?;
     writeln!(out, "3. Write, in cell0, the instance whole, in one transaction:")?;
     tell_rows(instance, actions, out)?;
-    writeln!(out, "   and for the plane itself one in instance_fences, with the verdict.")?;
+    writeln!(
+        out,
+        "   and for the plane itself one in instance_fences, which names that in verdicts."
+    )?;
     writeln!(out, "4. Decide, in the API database. The instance mapping names cell0; the build")?;
     writeln!(out, "   request and the intent are gone.")?;
     writeln!(out, "   There is no fifth step: nothing is sent to a host.")?;

@@ -42,7 +42,10 @@ pub(crate) async fn run(state: &Path, out: &mut dyn Write) -> anyhow::Result<()>
     }
 
     let (_, uuid) = buried.iter().find(|(name, _)| *name == "memory").context("it was booted")?;
-    writeln!(out, "\nA host with 64 GB joins cell3, and the one that asked for memory is retried:")?;
+    writeln!(
+        out,
+        "\nA host with 64 GB joins cell3, and the one that asked for memory is retried:"
+    )?;
     plane.hosts().report(cells[2], &host("cell3-host5", 65_536)).await?;
     plane.retry(&owner, *uuid).await?;
     plane.settle().await?;

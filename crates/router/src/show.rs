@@ -163,10 +163,7 @@ impl Router {
         cell: CellUuid,
         name: &'static str,
         deadline: Deadline,
-        read: impl FnOnce(&mut CellConnection) -> Result<T, DatabaseError>
-        + Clone
-        + Send
-        + 'static,
+        read: impl FnOnce(&mut CellConnection) -> Result<T, DatabaseError> + Clone + Send + 'static,
     ) -> Result<T, ReadError> {
         let unavailable = |source| ReadError::CellUnavailable { uuid, cell, source };
         let handle = self.cells.get(cell, deadline).await.map_err(unavailable)?;

@@ -105,7 +105,6 @@ pub(crate) struct Boot {
     engine: Engine,
     old: Names,
     accepted: Vec<Template>,
-    group: Template,
     intent: Template,
     /// The claim on a host of a live cell.
     claim: Option<Template>,
@@ -138,7 +137,6 @@ impl Boot {
         accepted: Vec<Template>,
     ) -> anyhow::Result<Boot> {
         let (api, instance) = (&mut plane.api, names.instance.as_str());
-        let group = Template::capture(api, engine, ("boot_groups", "uuid"), &names.group).await?;
         let mapping = ("instance_mappings", "instance_uuid");
         let mapping = Template::capture(api, engine, mapping, instance).await?;
         let claim = match cell.is_cell0() {
@@ -175,7 +173,6 @@ impl Boot {
             engine,
             old: Names { device, ..names },
             accepted,
-            group,
             intent,
             claim,
             written,
@@ -197,8 +194,10 @@ impl Boot {
     pub(crate) fn boot(&self, new: &[Names]) -> Work {
         let insert = |rows: &Template, names: &[Names]| rows.insert(self.engine, &self.old, names);
         let all = |rows: &[Template]| rows.iter().map(|rows| insert(rows, new)).collect::<Vec<_>>();
-        // The group has one row, however many instances.
-        let mut placed = vec![insert(&self.group, &new[..1]), insert(&self.intent, new)];
+        let mut placed = vec![insert(&self.intent, new)];
+        if let [first, _, ..] = new {
+            placed.push(self.group(first));
+        }
         if let Some(claim) = &self.claim {
             placed.push(insert(claim, new));
             placed.push(self.take_room(claim));
@@ -217,6 +216,14 @@ impl Boot {
         let sent = sent.into_iter().map(|one| (Database::Cell, vec![one]));
         let parts = parts.into_iter().chain(sent);
         Work(parts.map(|(database, statements)| Part { database, statements }).collect())
+    }
+
+    /// The verdict of a group of several: one row, however many instances.
+    fn group(&self, names: &Names) -> Statement {
+        let (fits, marks) = (self.claim.is_some(), marks(self.engine, 1, 2));
+        let columns = "uuid, created_at, min_count_met";
+        let sql = format!("INSERT INTO boot_groups ({columns}) VALUES ({marks}, {fits})");
+        Statement { sql, values: vec![Value::text(self.engine, &names.group), self.now()] }
     }
 
     /// What a claim takes of its host.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cellzero_api_db::outline;
-use cellzero_cell_db::instance::{self, WithDeleted};
 use cellzero_cell_db::IN_LIST_MAX;
+use cellzero_cell_db::instance::{self, WithDeleted};
 use cellzero_database::{DatabaseError, Deadline, Whose};
 use cellzero_types::{CellUuid, Instance, InstanceUuid, RequestContext};
 use chrono::NaiveDateTime;
