@@ -129,8 +129,8 @@ impl ControlPlane {
     }
 
     /// Drives one accepted request to its home: three commits more, in the API database, in its
-    /// cells, and in the API database again. Where nothing fits: 8 statements in the API database
-    /// and 11 in cell0 (with tags, metadata, a block device and a security group that the project
+    /// cells, and in the API database again. Where nothing fits: 7 statements in the API database
+    /// and 12 in cell0 (with tags, metadata, a block device and a security group that the project
     /// has used), whether for one or for fifty; 5 questions to databases wait for one another, with
     /// [`boot`](Self::boot) counted.
     ///
