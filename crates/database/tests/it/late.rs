@@ -27,10 +27,10 @@ async fn late(database: &Database<Things>, engine: Engine) {
 }
 
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_statement_ends_and_its_connection_is_used_again(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn a_late_statement_ends_and_its_connection_is_used_again(#[case] engine: Engine) {
     let Some(fresh) = Fresh::new(engine) else { return };
     let database = fresh.open();
     database.run("warm", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
@@ -42,10 +42,10 @@ async fn a_late_statement_ends_and_its_connection_is_used_again(
 }
 
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn no_statement_begins_after_the_deadline(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn no_statement_begins_after_the_deadline(#[case] engine: Engine) {
     let Some(fresh) = Fresh::new(engine) else { return };
     let database = fresh.open();
     database.run("warm", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
@@ -65,10 +65,10 @@ async fn no_statement_begins_after_the_deadline(
 
 /// Its locks are worth more than its connection.
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_transaction_is_given_up(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn a_late_transaction_is_given_up(#[case] engine: Engine) {
     let Some(fresh) = Fresh::new(engine) else { return };
     let database = fresh.open();
     database.run("warm", soon(), |_| -> Outcome { Ok(()) }).await.unwrap();
@@ -80,10 +80,10 @@ async fn a_late_transaction_is_given_up(
 }
 
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn half_of_the_connections_at_most_are_late(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn half_of_the_connections_at_most_are_late(#[case] engine: Engine) {
     let Some(fresh) = Fresh::new(engine) else { return };
     let options = Options { connections_total: ConnectionBudget::new(4), ..Options::default() };
     let database: Database<Things> = fresh.open_as(options);

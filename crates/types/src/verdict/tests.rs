@@ -1,3 +1,5 @@
+//! The sentences, the codes, what a project sees, and the uuid of a verdict.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
