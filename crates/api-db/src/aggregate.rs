@@ -6,8 +6,8 @@ use cellzero_database::{DatabaseError, insert_rows};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use crate::ApiConnection;
 use crate::schema::{aggregate_hosts, aggregate_metadata, aggregates};
+use crate::{ApiConnection, host_capacity};
 
 /// An aggregate as its hosts see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,8 @@ struct NewHost<'a> {
     aggregate_id: i32,
 }
 
-/// Adds an aggregate with its metadata and hosts. Up to four statements.
+/// Adds an aggregate with its metadata and hosts, whose generation rises. Up to five statements.
+/// To be called in a transaction.
 ///
 /// # Errors
 /// The database's; a unique violation where the name is taken.
@@ -98,8 +99,8 @@ pub fn insert(
         .map(|(key, value)| NewItem { created_at: now, aggregate_id, key, value })
         .collect();
     insert_rows!(conn, aggregate_metadata::table, items);
-    let hosts: Vec<NewHost<'_>> =
+    let rows: Vec<NewHost<'_>> =
         hosts.iter().map(|host| NewHost { created_at: now, host, aggregate_id }).collect();
-    insert_rows!(conn, aggregate_hosts::table, hosts);
-    Ok(())
+    insert_rows!(conn, aggregate_hosts::table, rows);
+    host_capacity::raise(conn, hosts, now)
 }

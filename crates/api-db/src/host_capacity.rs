@@ -2,12 +2,17 @@
 //!
 //! It is the scheduler's view of the hosts of all cells, written by their reports, so that a
 //! placement reads one database. `*_used` changes only together with the claims.
+//!
+//! `generation` of a host rises with each change that can help a request that waits: capacity that
+//! is freed or grows, other traits, zone or cell, a return after silence. It stands in the row that
+//! such a change writes anyway, so it costs no statement and no lock; what only takes leaves it.
 
 use std::collections::BTreeSet;
 
 use cellzero_database::{DatabaseError, load_locked};
 use cellzero_types::{CellUuid, ComputeNode, Resources};
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 
 use crate::schema::{cell_mappings, host_capacity};
@@ -34,6 +39,8 @@ pub struct HostCapacity {
     pub forced_down: bool,
     /// When it reported last.
     pub last_seen_up: Option<NaiveDateTime>,
+    /// Rises with each change of it that can help a request that waits.
+    pub generation: i64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -52,6 +59,7 @@ struct Row {
     service_disabled: bool,
     forced_down: bool,
     last_seen_up: Option<NaiveDateTime>,
+    generation: i64,
 }
 
 fn capacity(row: Row) -> Result<HostCapacity, DatabaseError> {
@@ -72,6 +80,7 @@ fn capacity(row: Row) -> Result<HostCapacity, DatabaseError> {
         service_disabled: row.service_disabled,
         forced_down: row.forced_down,
         last_seen_up: row.last_seen_up,
+        generation: row.generation,
     })
 }
 
@@ -119,11 +128,12 @@ struct NewRow<'a> {
     service_disabled: bool,
     forced_down: bool,
     last_seen_up: NaiveDateTime,
+    generation: i64,
     created_at: NaiveDateTime,
 }
 
-/// Stores what a host of this cell reports; what is claimed stays. One statement, two for a new
-/// host.
+/// Stores what a host of this cell reports; what is claimed stays. The first report after a silence
+/// of `silent_after` counts as a return. One statement, two for a new host.
 ///
 /// # Errors
 /// The database's.
@@ -131,12 +141,27 @@ pub fn report(
     conn: &mut ApiConnection,
     cell: CellUuid,
     node: &ComputeNode,
+    silent_after: TimeDelta,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
     let limit = node.limit();
     let traits = serde_json::json!(node.traits).to_string();
+    let silent_since = now.checked_sub_signed(silent_after).unwrap_or(NaiveDateTime::MIN);
+    let helps = host_capacity::vcpus_limit
+        .lt(column_number(limit.vcpus))
+        .or(host_capacity::memory_mb_limit.lt(column_number(limit.memory_mb)))
+        .or(host_capacity::disk_gb_limit.lt(column_number(limit.disk_gb)))
+        .or(host_capacity::traits.ne(&traits))
+        .or(host_capacity::cell_uuid.ne(cell.text()))
+        .or(host_capacity::node.ne(&node.hypervisor_hostname))
+        .or(host_capacity::last_seen_up.is_null())
+        .or(host_capacity::last_seen_up.assume_not_null().lt(silent_since));
+    let generation =
+        case_when(helps, host_capacity::generation + 1).otherwise(host_capacity::generation);
     let updated = diesel::update(host_capacity::table.find(&node.host))
         .set((
+            // First: MariaDB compares with what stands to the left of it already.
+            host_capacity::generation.eq(generation),
             host_capacity::node.eq(&node.hypervisor_hostname),
             host_capacity::cell_uuid.eq(cell.text()),
             host_capacity::vcpus_limit.eq(column_number(limit.vcpus)),
@@ -162,6 +187,7 @@ pub fn report(
             service_disabled: false,
             forced_down: false,
             last_seen_up: now,
+            generation: 1,
             created_at: now,
         };
         diesel::insert_into(host_capacity::table).values(&row).execute(conn.sql())?;
@@ -180,9 +206,52 @@ pub fn set_disabled(
     now: NaiveDateTime,
 ) -> Result<bool, DatabaseError> {
     let changed = diesel::update(host_capacity::table.find(host))
-        .set((host_capacity::service_disabled.eq(disabled), host_capacity::updated_at.eq(now)))
+        .set((
+            host_capacity::service_disabled.eq(disabled),
+            host_capacity::generation.eq(host_capacity::generation + i64::from(!disabled)),
+            host_capacity::updated_at.eq(now),
+        ))
         .execute(conn.sql())?;
     Ok(changed == 1)
+}
+
+/// Raises the generation of these hosts, of which something changed that stands in other tables.
+/// One statement for each five hundred.
+///
+/// # Errors
+/// The database's.
+pub fn raise(
+    conn: &mut ApiConnection,
+    hosts: &[String],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    for hosts in hosts.chunks(crate::IN_LIST_MAX) {
+        diesel::update(host_capacity::table.filter(host_capacity::host.eq_any(hosts)))
+            .set((
+                host_capacity::generation.eq(host_capacity::generation + 1),
+                host_capacity::updated_at.eq(now),
+            ))
+            .execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// The same of all hosts of a cell. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn raise_cell(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(host_capacity::table.filter(host_capacity::cell_uuid.eq(cell.text())))
+        .set((
+            host_capacity::generation.eq(host_capacity::generation + 1),
+            host_capacity::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
 }
 
 /// Takes `resources` from a host, but only where so much is left; says whether it did. A host
@@ -232,6 +301,7 @@ pub(crate) fn give_back(
             host_capacity::vcpus_used.eq(host_capacity::vcpus_used - vcpus),
             host_capacity::memory_mb_used.eq(host_capacity::memory_mb_used - memory_mb),
             host_capacity::disk_gb_used.eq(host_capacity::disk_gb_used - disk_gb),
+            host_capacity::generation.eq(host_capacity::generation + 1),
             host_capacity::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
@@ -272,6 +342,7 @@ pub fn count_claims(
             host_capacity::vcpus_used.eq(column_number(vcpus.unwrap_or(0))),
             host_capacity::memory_mb_used.eq(column_number(memory_mb.unwrap_or(0))),
             host_capacity::disk_gb_used.eq(column_number(disk_gb.unwrap_or(0))),
+            host_capacity::generation.eq(host_capacity::generation + 1),
             host_capacity::updated_at.eq(now),
         ))
         .execute(conn.sql())?;

@@ -296,6 +296,7 @@ diesel::table! {
         service_disabled -> Bool,
         forced_down -> Bool,
         last_seen_up -> Nullable<Timestamp>,
+        generation -> BigInt,
         created_at -> Timestamp,
         updated_at -> Nullable<Timestamp>,
     }

@@ -310,6 +310,17 @@ diesel::table! {
     verdicts (uuid) {
         uuid -> Text,
         body -> Text,
+        asked -> Nullable<Text>,
+        snapshot_uuid -> Nullable<Text>,
+        created_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    snapshots (uuid) {
+        uuid -> Text,
+        generation -> BigInt,
+        body -> Binary,
         created_at -> Nullable<Timestamp>,
     }
 }
@@ -345,5 +356,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     services,
     instance_fences,
     verdicts,
+    snapshots,
     outbox,
 );

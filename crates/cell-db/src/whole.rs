@@ -2,7 +2,7 @@
 //!
 //! | operation | statements (one instance, nothing there before) | transactions |
 //! |---|---|---|
-//! | [`write()`] | one for each table that gets rows, at most 12; 3 more where a security group is new | 1 |
+//! | [`write()`] | one for each table that gets rows, at most 12; 3 more where a security group is new, 1 where a verdict is | 1 |
 //! | [`read`] | 4 | none: single statements |
 //! | [`delete`] | 11, 12 with an effect | 1 |
 //! | [`sweep`] | 2, and 13 more where rows stand | 1 |
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
 use cellzero_types::nova_object::NovaList;
 use cellzero_types::{
-    BootHistory, CellUuid, Instance, InstanceFault, InstanceUuid, RequestContext, Verdict, VmState,
+    BootHistory, CellUuid, Instance, InstanceFault, InstanceUuid, RequestContext, VmState,
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -27,7 +27,8 @@ use crate::label;
 use crate::metadata;
 use crate::outbox::{self, OutboxRow};
 use crate::tag::{self, NewTag};
-use crate::{CellConnection, fence, schema, security_group, texts, verdict};
+use crate::verdict::{self, NewVerdict};
+use crate::{CellConnection, fence, schema, security_group, texts};
 
 /// How often a write starts over because another one made a fence in between.
 const FENCE_RACES_MAX: u32 = 8;
@@ -42,7 +43,7 @@ pub struct NewInstance {
     /// The build that is sent once the instance mapping names this cell; none in cell0.
     pub build: Option<OutboxRow>,
     /// Why it is buried, in cell0.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<NewVerdict>,
     /// What a retried one brings from cell0, with the id of the request that retried it.
     pub history: Option<(String, BootHistory)>,
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use cellzero_api_db::{
-    ApiConnection, CellMapping, aggregate, cell_mapping, flavor, instance_group, key_pair, quota,
+    ApiConnection, CellMapping, aggregate, cell_mapping, flavor, host_capacity, instance_group,
+    key_pair, quota,
 };
 use cellzero_database::{DatabaseError, DatabaseUrl, database_error_source, transaction};
 use cellzero_orchestrator::{CreateCellError, HostError, NewCell, ReportError};
@@ -154,11 +155,14 @@ impl CellsAdmin<'_> {
         self.0
             .change("set_cell_disabled", move |conn| {
                 let now = conn.now();
-                if cell_mapping::set_disabled(conn, cell, disabled, now)? {
-                    Ok(())
-                } else {
-                    Err(InvalidField::new("cell", cell, "the uuid of a cell of this plane").into())
+                if !cell_mapping::set_disabled(conn, cell, disabled, now)? {
+                    let expected = "the uuid of a cell of this plane";
+                    return Err(InvalidField::new("cell", cell, expected).into());
                 }
+                if !disabled {
+                    host_capacity::raise_cell(conn, cell, now)?;
+                }
+                Ok(())
             })
             .await
     }

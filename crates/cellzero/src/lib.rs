@@ -57,16 +57,17 @@ pub use cellzero_database::{
 };
 pub use cellzero_orchestrator::{
     Accepted, Action, ActionError, BootError, BuildOperation, Class, CreateCellError, DeleteError,
-    DestroyOperation, Dispatch, DispatchError, Dispatched, Dump, Finding, FsckError, FsckOptions,
-    FsckReport, HostError, InProcessDispatch, NewCell, OrchestratorOptions, Plan, RebootOperation,
-    ReleaseOperation, Repair, ReportError, RetryError, SettleError, Settled, SystemUuids,
-    UuidSource,
+    DestroyOperation, Dispatch, DispatchError, Dispatched, Dump, ExplainError, Explanation,
+    Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, NewCell,
+    OrchestratorOptions, Plan, RebootOperation, ReleaseOperation, Repair, ReportError, RetryError,
+    SettleError, Settled, Since, SystemUuids, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, CellAnswered, CellError, CellReport, InstanceCount, InstanceCounts, Page,
     ReadError, SkipReason,
 };
 pub use cellzero_scheduler::{
-    FilterSchedulerOptions, Scheduler, SchedulerError, SelectRequest, Selection,
+    Aggregate, Decision, FilterSchedulerOptions, GroupPolicy, HostState, Scheduler, SchedulerError,
+    SelectOptions, SelectRequest, Selection, ServerGroup, Snapshot,
 };
 pub use cellzero_types::*;

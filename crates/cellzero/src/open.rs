@@ -141,13 +141,16 @@ fn orchestrator(api: &ApiDatabase, router: &Router, config: &Config) -> Orchestr
         Some(own) => Arc::clone(own),
         None => Arc::new(FilterScheduler::new(api.clone(), config.filter_scheduler.clone())),
     };
+    let mut options = config.orchestrator.clone();
+    options.host_silent_after =
+        options.host_silent_after.min(config.filter_scheduler.service_down_after);
     Orchestrator::new(
         api.clone(),
         router.clone(),
         scheduler,
         Arc::clone(&config.dispatch),
         Arc::clone(&config.uuids),
-        config.orchestrator.clone(),
+        options,
     )
 }
 

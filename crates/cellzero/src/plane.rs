@@ -7,8 +7,9 @@ use std::time::Duration;
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, BootError, DeleteError, FsckError, FsckOptions, FsckReport,
-    Orchestrator, Repair, RetryError, SettleError, Settled, fsck,
+    Accepted, ActionError, BootError, DeleteError, ExplainError, Explanation, FsckError,
+    FsckOptions, FsckReport, Orchestrator, Repair, RetryError, SettleError, Settled, WhatIf,
+    explain, fsck,
 };
 use cellzero_router::{InstanceCounts, Page, ReadError, Router};
 use cellzero_types::{
@@ -226,6 +227,57 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<Option<Verdict>, ReadError> {
         self.0.router.verdict(ctx, uuid).await
+    }
+
+    /// The verdict of a buried instance, computed again from the request and the snapshot of the
+    /// hosts that were kept with it: the same, to the last bit. None where it is not buried, or its
+    /// verdict was not computed from a snapshot (`docs/verdict.md`).
+    ///
+    /// One statement in the API database and one in cell0.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    pub async fn replay(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<Verdict>, ExplainError> {
+        explain::replay(&self.0.router, ctx, uuid).await
+    }
+
+    /// Why an instance is buried, whether it would find a host now and where, and what has changed
+    /// since; none where it is not buried. One who is not an admin learns whether, and no more.
+    ///
+    /// Nothing is written. Three statements in the API database, one more where it would fit, where
+    /// its request names a zone or aggregate metadata, and two for a server group; one in cell0.
+    ///
+    /// # Errors
+    /// [`ExplainError`]: as [`show`](Self::show), or the scheduler's.
+    pub async fn explain(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<Explanation>, Write<ExplainError>> {
+        self.orchestrator()?.explain(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// How many instances of a request, up to `most`, would find a host now, in which cells, and what
+    /// stops the next. Counts in the request do not matter, and no quota is asked. One who is not an
+    /// admin learns the number alone.
+    ///
+    /// Nothing is written. Two statements in the API database, more as for
+    /// [`explain`](Self::explain).
+    ///
+    /// # Errors
+    /// [`ExplainError`]: a request that would be refused, or a scheduler of the embedder's own that
+    /// does not say what it decides from.
+    pub async fn what_if(
+        &self,
+        ctx: &RequestContext,
+        request: &BootRequest,
+        most: u32,
+    ) -> Result<WhatIf, Write<ExplainError>> {
+        self.orchestrator()?.what_if(ctx, request, most).await.map_err(Write::Failed)
     }
 
     /// A page of the instances that `ctx` may see, over build requests, cell0 and all cells, in one

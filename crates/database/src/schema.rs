@@ -64,6 +64,8 @@ pub enum ColumnKind {
     Text(Option<u32>),
     /// A point in time without a zone.
     Timestamp,
+    /// Bytes of any length.
+    Binary,
     /// A type that this project does not use, in the backend's own words.
     Other(String),
 }
@@ -78,6 +80,7 @@ impl fmt::Display for ColumnKind {
             ColumnKind::Text(Some(length)) => write!(f, "VARCHAR({length})"),
             ColumnKind::Text(None) => f.write_str("TEXT"),
             ColumnKind::Timestamp => f.write_str("TIMESTAMP"),
+            ColumnKind::Binary => f.write_str("BINARY"),
             ColumnKind::Other(words) => f.write_str(words),
         }
     }
@@ -104,6 +107,7 @@ impl ColumnKind {
             ("varchar" | "character varying", Some(_)) => ColumnKind::Text(length),
             ("text" | "mediumtext" | "longtext" | "character varying", _) => ColumnKind::Text(None),
             ("datetime" | "timestamp" | "timestamp without time zone", _) => ColumnKind::Timestamp,
+            ("blob" | "bytea" | "mediumblob" | "longblob", _) => ColumnKind::Binary,
             _ => ColumnKind::Other(words.trim().to_owned()),
         }
     }

@@ -175,7 +175,7 @@ impl Orchestrator {
 }
 
 /// A user does not learn, by naming hosts, which there are.
-fn check_policy(ctx: &RequestContext, request: &BootRequest) -> Result<(), BootError> {
+pub(crate) fn check_policy(ctx: &RequestContext, request: &BootRequest) -> Result<(), BootError> {
     match &request.force_host {
         Some(host) if !ctx.is_admin => {
             Err(BootError::AdminOnly { field: "force_host", value: host.clone() })
@@ -191,9 +191,9 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
     {
         return Ok(Outcome::Known(known));
     }
-    let flavor = find_flavor(conn, attempt)?;
+    let flavor = find_flavor(conn, attempt.ctx, attempt.request)?;
     let key = find_key(conn, attempt)?;
-    let server_group = find_server_group(conn, attempt)?;
+    let server_group = find_server_group(conn, attempt.ctx, attempt.request)?;
     let counts = (attempt.request.min_count, attempt.request.max_count);
     let count = count_within_quota(conn, attempt.ctx, attempt.fallback, counts, &flavor)?;
     let uuids = &attempt.uuids[..count as usize];
@@ -208,8 +208,10 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
             instance
         })
         .collect();
-    let specs: Vec<RequestSpec> =
-        uuids.iter().map(|uuid| spec(attempt, *uuid, count, &flavor)).collect();
+    let specs: Vec<RequestSpec> = uuids
+        .iter()
+        .map(|uuid| spec((attempt.ctx, attempt.request), *uuid, count, &flavor))
+        .collect();
     let states = boot_states(attempt, &instances, &flavor, now);
 
     request_spec::insert(conn, &specs, now)?;
@@ -278,17 +280,20 @@ fn digest(request: &BootRequest) -> String {
     Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-fn find_flavor(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Flavor, BootError> {
-    let wanted = &attempt.request.flavor;
+fn find_flavor(
+    conn: &mut ApiConnection,
+    ctx: &RequestContext,
+    request: &BootRequest,
+) -> Result<Flavor, BootError> {
+    let wanted = &request.flavor;
     let refuse = |expected: &str| InvalidField::new("flavorRef", wanted, expected);
     let flavor =
         flavor::find(conn, wanted)?.ok_or_else(|| refuse("the id of a flavor that exists"))?;
     if flavor.disabled {
         return Err(refuse("the id of a flavor that is not disabled").into());
     }
-    let allowed = flavor.is_public
-        || attempt.ctx.is_admin
-        || flavor::may_use(conn, &flavor, &attempt.ctx.project_id)?;
+    let allowed =
+        flavor.is_public || ctx.is_admin || flavor::may_use(conn, &flavor, &ctx.project_id)?;
     if !allowed {
         // Another project's private flavor is unknown to this one.
         return Err(refuse("the id of a flavor that exists").into());
@@ -308,11 +313,12 @@ fn find_key(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Option<String
 
 fn find_server_group(
     conn: &mut ApiConnection,
-    attempt: &Try<'_>,
+    ctx: &RequestContext,
+    request: &BootRequest,
 ) -> Result<Option<i32>, BootError> {
-    let Some(uuid) = attempt.request.server_group else { return Ok(None) };
+    let Some(uuid) = request.server_group else { return Ok(None) };
     let found = instance_group::find(conn, uuid)?
-        .filter(|group| attempt.ctx.may_see(&group.project_id))
+        .filter(|group| ctx.may_see(&group.project_id))
         .ok_or_else(|| {
             InvalidField::new("group", uuid, "the uuid of a server group of the project")
         })?;
@@ -427,13 +433,29 @@ fn instance(
     }
 }
 
-fn spec(attempt: &Try<'_>, uuid: InstanceUuid, count: u32, flavor: &Flavor) -> RequestSpec {
-    let request = attempt.request;
+/// The spec of one instance of a request that is not accepted.
+pub(crate) fn spec_alone(
+    conn: &mut ApiConnection,
+    ctx: &RequestContext,
+    request: &BootRequest,
+    uuid: InstanceUuid,
+) -> Result<RequestSpec, BootError> {
+    let flavor = find_flavor(conn, ctx, request)?;
+    find_server_group(conn, ctx, request)?;
+    Ok(spec((ctx, request), uuid, 1, &flavor))
+}
+
+fn spec(
+    (ctx, request): (&RequestContext, &BootRequest),
+    uuid: InstanceUuid,
+    count: u32,
+    flavor: &Flavor,
+) -> RequestSpec {
     RequestSpec {
         instance_uuid: uuid,
-        request_id: attempt.ctx.request_id.clone(),
-        project_id: attempt.ctx.project_id.clone(),
-        user_id: attempt.ctx.user_id.clone(),
+        request_id: ctx.request_id.clone(),
+        project_id: ctx.project_id.clone(),
+        user_id: ctx.user_id.clone(),
         flavor: flavor.clone(),
         image: request.image,
         num_instances: count,

@@ -19,6 +19,7 @@ use chrono::NaiveDateTime;
 use futures_util::future::join_all;
 
 use crate::Orchestrator;
+use crate::basis::Burial;
 use crate::operation::{BuildOperation, Operation, sequence_of};
 use crate::place::{Placement, Target};
 use crate::settle::{LeasedGroup, Member};
@@ -98,7 +99,7 @@ impl Orchestrator {
         instances: &[(&Member, &Target)],
     ) -> WriteBatch {
         let first_verdict = instances.iter().find_map(|(_, target)| match target {
-            Target::Bury(verdict) => Some(verdict),
+            Target::Bury(burial) => Some(&burial.verdict),
             Target::Host(_) => None,
         });
         let (event, action_message) = if cell.is_cell0() {
@@ -118,7 +119,7 @@ impl Orchestrator {
 
     fn new_instance(&self, member: &Member, target: &Target) -> NewInstance {
         match target {
-            Target::Bury(verdict) => self.buried(member, verdict),
+            Target::Bury(burial) => self.buried(member, burial),
             Target::Host(selection) => {
                 let mut instance = member.instance.clone();
                 instance.host = Some(selection.host.clone());
@@ -146,13 +147,14 @@ impl Orchestrator {
         }
     }
 
-    fn buried(&self, member: &Member, verdict: &Verdict) -> NewInstance {
+    fn buried(&self, member: &Member, burial: &Burial) -> NewInstance {
+        let verdict = &burial.verdict;
         let (message, details) = (verdict.fault_message(), verdict.fault_details());
         NewInstance {
             instance: self.as_buried(member.instance.clone(), message, details),
             epoch: member.ticket.epoch,
             build: None,
-            verdict: Some(verdict.clone()),
+            verdict: Some(burial.to_store()),
             history: member.history.clone(),
         }
     }

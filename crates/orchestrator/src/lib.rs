@@ -16,16 +16,18 @@
 //!
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
 //! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say.
-//! [`fsck`] checks what these steps promise, and repairs it.
+//! [`explain`] says of a burial whether it would still be one. [`fsck`] checks what these steps promise, and repairs it.
 //!
 //! This is the only crate that writes to two databases in one operation.
 
 pub mod accept;
 pub mod action;
+pub mod basis;
 pub mod create;
 pub mod decide;
 pub mod delete;
 pub mod dispatch;
+pub mod explain;
 pub mod fsck;
 pub mod operation;
 pub mod place;
@@ -38,6 +40,7 @@ pub mod sweep;
 pub use accept::{Accepted, BootError};
 pub use action::{Action, ActionError};
 pub use delete::DeleteError;
+pub use explain::{ExplainError, Explanation, Since, WhatIf};
 pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
 pub use operation::{
     BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
@@ -82,6 +85,10 @@ pub struct OrchestratorOptions {
     /// How many accepted instances wait in the memory of their process for a worker there. Beyond
     /// that, and where no worker runs, they are taken from the API database when their lease is over.
     pub accepted_max: usize,
+    /// A host that reports after so long a silence may have been taken for down meanwhile, so that
+    /// its return counts as capacity that came. A plane takes no more than
+    /// `FilterSchedulerOptions::service_down_after` for it.
+    pub host_silent_after: Duration,
     /// The limits of a project that has none of its own.
     pub quota: QuotaLimits,
     /// The name of this process in faults and events.
@@ -98,6 +105,7 @@ impl Default for OrchestratorOptions {
             resend_after: Duration::from_secs(1),
             step_timeout: Duration::from_secs(30),
             accepted_max: 10_000,
+            host_silent_after: Duration::from_secs(60),
             quota: QuotaLimits::default(),
             host: "cellzero".to_owned(),
         }

@@ -18,12 +18,11 @@ use cellzero_api_db::boot_state;
 use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::{ApiConnection, host_mapping};
 use cellzero_database::{DatabaseError, transaction};
-use cellzero_scheduler::{SchedulerError, SelectRequest, Selection};
-use cellzero_types::{
-    CellUuid, Change, GroupUuid, InstanceUuid, Suggestion, Verdict, VerdictReason,
-};
+use cellzero_scheduler::{Asked, Decision, SchedulerError, SelectRequest, Selection};
+use cellzero_types::{CellUuid, GroupUuid, InstanceUuid, Verdict, VerdictReason};
 
 use crate::Orchestrator;
+use crate::basis::{Basis, Burial};
 use crate::settle::{LeasedGroup, Member};
 
 /// How often a placement starts over because a faster scheduler took a host. Each time somebody
@@ -36,7 +35,7 @@ pub enum Target {
     /// On this host of this live cell.
     Host(Selection),
     /// In cell0, for this reason.
-    Bury(Verdict),
+    Bury(Burial),
 }
 
 impl Target {
@@ -102,7 +101,10 @@ impl Orchestrator {
             leased.members.iter().partition(|m| forced.contains_key(&m.instance.uuid));
         let mut proposal: Proposal = buried
             .into_iter()
-            .map(|member| (member.clone(), Target::Bury(forced[&member.instance.uuid].clone())))
+            .map(|member| {
+                let verdict = forced[&member.instance.uuid].clone();
+                (member.clone(), Target::Bury(verdict.into()))
+            })
             .collect();
         if asked.is_empty() {
             return Ok(proposal);
@@ -114,7 +116,7 @@ impl Orchestrator {
             excluded_cells: leased.excluded_cells.clone(),
             deadline: self.step_deadline(),
         };
-        let answers = self.0.scheduler.select_destinations(&request).await?;
+        let Decision { answers, snapshot } = self.0.scheduler.decide(&request).await?;
         if answers.len() != asked.len() {
             let reason = format!("{} answers for {} instances", answers.len(), asked.len());
             return Err(SchedulerError::Unavailable { reason }.into());
@@ -123,8 +125,12 @@ impl Orchestrator {
         if !leased.excluded_cells.is_empty() && answers.iter().any(Result::is_err) {
             return Err(PlaceError::CellsAway);
         }
+        let all_fit = answers.iter().all(Result::is_ok);
+        let basis = snapshot.filter(|_| !all_fit).zip(Asked::of(&request.specs));
+        let basis = basis.map(|(snapshot, asked)| Arc::new(Basis { asked, snapshot }));
+        let bury = |verdict| Target::Bury(Burial { verdict, basis: basis.clone() });
         proposal.extend(asked.into_iter().zip(answers).map(|(member, answer)| {
-            let target = answer.map_or_else(Target::Bury, Target::Host);
+            let target = answer.map_or_else(bury, Target::Host);
             (member.clone(), target)
         }));
         Ok(proposal)
@@ -178,12 +184,12 @@ fn place_in_transaction(
     if ours.is_empty() {
         return Ok(Placement::new());
     }
-    let verdict = group_verdict(conn, (group, min_count), proposal, placed_before)?;
+    let decision = decide_group(conn, (group, min_count), proposal, placed_before)?;
     let mut targets = Vec::with_capacity(ours.len());
     for (member, target) in ours {
         let target = match target {
-            Target::Host(_) if !verdict.min_count_met && !member.is_retried() => {
-                Target::Bury(shared_verdict(&verdict))
+            Target::Host(_) if !decision.min_count_met && !member.is_retried() => {
+                Target::Bury(decision.shared.clone().unwrap_or_else(nothing_known))
             }
             target => target.clone(),
         };
@@ -208,17 +214,25 @@ fn place_in_transaction(
     Ok(targets.into_iter().map(|(member, target)| (member.instance.uuid, target)).collect())
 }
 
+/// What was decided for a group.
+struct GroupDecision {
+    min_count_met: bool,
+    /// Why those are buried that would have fitted alone.
+    shared: Option<Burial>,
+}
+
 /// The group's verdict: the one that stands, once an instance was decided by it; until then the one
 /// that this proposal makes, so that nothing is buried for an old reason. That of an instance
 /// without siblings is not kept: it stands with the instance.
-fn group_verdict(
+fn decide_group(
     conn: &mut ApiConnection,
     (group, min_count): (GroupUuid, u32),
     proposal: &Proposal,
     placed_before: PlacedBefore,
-) -> Result<GroupVerdict, DatabaseError> {
+) -> Result<GroupDecision, DatabaseError> {
+    let made = new_decision(min_count, proposal);
     if is_alone(proposal) {
-        return Ok(new_verdict(min_count, proposal));
+        return Ok(made);
     }
     let standing = match placed_before {
         PlacedBefore::Never => None,
@@ -227,13 +241,17 @@ fn group_verdict(
     if let Some(standing) = &standing
         && boot_state::any_decided(conn, group)?
     {
-        return Ok(standing.clone());
+        let shared = standing.verdict.clone().map(Burial::from);
+        return Ok(GroupDecision { min_count_met: standing.min_count_met, shared });
     }
-    let made = new_verdict(min_count, proposal);
+    let kept = GroupVerdict {
+        min_count_met: made.min_count_met,
+        verdict: made.shared.as_ref().map(|shared| shared.verdict.clone()),
+    };
     let now = conn.now();
     match standing {
-        None => boot_group::insert(conn, group, &made, now)?,
-        Some(_) => boot_group::replace(conn, group, &made, now)?,
+        None => boot_group::insert(conn, group, &kept, now)?,
+        Some(_) => boot_group::replace(conn, group, &kept, now)?,
     }
     Ok(made)
 }
@@ -243,32 +261,23 @@ fn is_alone(proposal: &Proposal) -> bool {
     matches!(proposal.as_slice(), [(member, _)] if member.spec.num_instances == 1)
 }
 
-fn new_verdict(min_count: u32, proposal: &Proposal) -> GroupVerdict {
+fn new_decision(min_count: u32, proposal: &Proposal) -> GroupDecision {
     let fit = proposal.iter().filter(|(_, target)| matches!(target, Target::Host(_))).count();
     let fit = u32::try_from(fit).unwrap_or(u32::MAX);
     let reason = proposal.iter().find_map(|(_, target)| match target {
-        Target::Bury(verdict) => Some(verdict.clone()),
+        Target::Bury(burial) => Some(burial.clone()),
         Target::Host(_) => None,
     });
     let min_count_met = fit >= min_count;
-    let verdict = match reason {
-        Some(reason) if !min_count_met && fit > 0 => Some(too_few(fit, min_count, reason)),
+    let shared = match reason {
+        Some(reason) if !min_count_met && fit > 0 => Some(reason.of_group(fit, min_count)),
         reason => reason,
     };
-    GroupVerdict { min_count_met, verdict }
+    GroupDecision { min_count_met, shared }
 }
 
-fn too_few(fit: u32, min_count: u32, reason: Verdict) -> Verdict {
-    let VerdictReason::NoValidHost(mut no_host) = reason.reason else { return reason };
-    // What would have taken one more is not enough for all.
-    let changes = vec![Change::Count { at_most: fit }];
-    Arc::make_mut(&mut no_host).suggestions = vec![Suggestion { changes, hosts: fit }];
-    Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, no_host })
-}
-
-fn shared_verdict(group: &GroupVerdict) -> Verdict {
-    let nothing_known = || Verdict::new(VerdictReason::NoValidHost(Arc::default()));
-    group.verdict.clone().unwrap_or_else(nothing_known)
+fn nothing_known() -> Burial {
+    Verdict::new(VerdictReason::NoValidHost(Arc::default())).into()
 }
 
 /// Takes the cell of each chosen host from its host mapping, which alone decides it. An instance
@@ -297,8 +306,8 @@ fn correct_cells(
                 Some(cell) if !cell.is_cell0() => selection.cell = *cell,
                 _ => {
                     let host = selection.host.clone();
-                    *target =
-                        Target::Bury(Verdict::new(VerdictReason::HostMappingNotFound { host }));
+                    let verdict = Verdict::new(VerdictReason::HostMappingNotFound { host });
+                    *target = Target::Bury(verdict.into());
                 }
             }
         }

@@ -7,6 +7,7 @@ use cellzero_cell_db::{action, compute_node, fence, instance, service};
 use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, ComputeNode, InstanceUuid, InvalidField};
+use chrono::TimeDelta;
 
 use crate::Orchestrator;
 use crate::operation::sequence_of;
@@ -99,6 +100,8 @@ impl Orchestrator {
             .map_err(|source| CellError::Database { cell, source })?;
         let reported = node.clone();
         let cell_id = handle.mapping().id;
+        let silent_after =
+            TimeDelta::from_std(self.0.options.host_silent_after).unwrap_or(TimeDelta::MAX);
         self.api()
             .run("report_host", deadline, move |conn| {
                 transaction(conn, "report_host", |conn| {
@@ -111,9 +114,14 @@ impl Orchestrator {
                             return Err(HostError::MappedElsewhere { host, mapped: *mapped });
                         }
                         Some(_) => {}
-                        None => host_mapping::insert(conn, &reported.host, cell_id, now)?,
+                        None => {
+                            host_mapping::insert(conn, &reported.host, cell_id, now)?;
+                            // It may be known from a time when it was mapped before.
+                            let host = std::slice::from_ref(&reported.host);
+                            host_capacity::raise(conn, host, now)?;
+                        }
                     }
-                    Ok(host_capacity::report(conn, cell, &reported, now)?)
+                    Ok(host_capacity::report(conn, cell, &reported, silent_after, now)?)
                 })
             })
             .await

@@ -3,6 +3,7 @@
 use cellzero_api_db::instance_mapping::InstanceMapping;
 use cellzero_api_db::{build_request, instance_mapping};
 use cellzero_cell_db::instance::WithDeleted;
+use cellzero_cell_db::verdict::KeptVerdict;
 use cellzero_cell_db::{CellConnection, action, verdict, whole};
 use cellzero_database::{DatabaseError, Deadline, ErrorKind};
 use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
@@ -97,17 +98,38 @@ impl Router {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Option<Verdict>, ReadError> {
+        let read = move |conn: &mut _| verdict::of_instances(conn, &[uuid]);
+        let found = self.read_verdict(ctx, uuid, read).await?;
+        let verdict = found.and_then(|mut found| found.remove(&uuid));
+        Ok(verdict.map(|all| if ctx.is_admin { all } else { all.for_project() }))
+    }
+
+    /// The same, whole, with what it was computed from. It is for an admin's eyes.
+    ///
+    /// # Errors
+    /// As [`Router::show`].
+    pub async fn kept_verdict(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<KeptVerdict>, ReadError> {
+        let read = move |conn: &mut _| verdict::kept(conn, uuid);
+        Ok(self.read_verdict(ctx, uuid, read).await?.flatten())
+    }
+
+    /// Asks the cell of an instance; none where it has none, or Nova made the plane.
+    async fn read_verdict<T: Send + 'static>(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+        read: impl FnOnce(&mut CellConnection) -> Result<T, DatabaseError> + Clone + Send + 'static,
+    ) -> Result<Option<T>, ReadError> {
         let deadline = Deadline::after(ctx.timeout);
         match self.look(ctx, uuid, deadline).await? {
             Look::Gone => Err(ReadError::InstanceNotFound { uuid }),
             Look::Building(_) | Look::Moved => Ok(None),
             Look::In(_) if self.is_foreign() => Ok(None),
-            Look::In(cell) => {
-                let read = move |conn: &mut _| verdict::of_instances(conn, &[uuid]);
-                let mut found = self.ask(uuid, cell, "read_verdict", deadline, read).await?;
-                let verdict = found.remove(&uuid);
-                Ok(verdict.map(|all| if ctx.is_admin { all } else { all.for_project() }))
-            }
+            Look::In(cell) => Ok(Some(self.ask(uuid, cell, "read_verdict", deadline, read).await?)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The default scheduler: filters and weighers over the hosts of all enabled cells.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cellzero_api_db::aggregate::HostAggregate;
@@ -15,8 +16,8 @@ use cellzero_types::{CellUuid, Flavor, InstanceUuid, NotAsked, RequestSpec, Unas
 use chrono::NaiveDateTime;
 
 use crate::{
-    Aggregate, GroupPolicy, HostState, Scheduler, SchedulerError, SelectOptions, SelectRequest,
-    Selection, ServerGroup, Snapshot, select,
+    Aggregate, Decision, GroupPolicy, HostState, Scheduler, SchedulerError, SelectOptions,
+    SelectRequest, Selection, ServerGroup, Snapshot, select,
 };
 
 /// What an operator may set.
@@ -63,15 +64,19 @@ impl Scheduler for FilterScheduler {
         &self,
         request: &SelectRequest,
     ) -> Result<Vec<Result<Selection, Verdict>>, SchedulerError> {
+        Ok(self.decide(request).await?.answers)
+    }
+
+    async fn decide(&self, request: &SelectRequest) -> Result<Decision, SchedulerError> {
         let owned = request.clone();
         let options = self.options.clone();
-        let selected = self
+        let decided = self
             .api
             .run("select_destinations", request.deadline, move |conn| {
                 select_in_database(conn, &owned, &options)
             })
             .await?;
-        Ok(selected)
+        Ok(decided)
     }
 }
 
@@ -79,16 +84,18 @@ fn select_in_database(
     conn: &mut ApiConnection,
     request: &SelectRequest,
     options: &FilterSchedulerOptions,
-) -> Result<Vec<Result<Selection, Verdict>>, DatabaseError> {
-    let Some(spec) = request.specs.first() else { return Ok(Vec::new()) };
+) -> Result<Decision, DatabaseError> {
+    let Some(spec) = request.specs.first() else {
+        return Ok(Decision { answers: Vec::new(), snapshot: None });
+    };
     let needs_aggregates = needs_aggregates(spec);
     let snapshot = read_snapshot(conn, request, options, needs_aggregates)?;
-    let mut selected = select(&snapshot, &request.specs);
-    if !needs_aggregates && selected.iter().any(Result::is_ok) {
+    let mut answers = select(&snapshot, &request.specs);
+    if !needs_aggregates && answers.iter().any(Result::is_ok) {
         // The zone of a chosen host is written into its instance; nobody asked for one.
-        fill_availability_zones(&mut selected, &aggregate::by_host(conn)?, options);
+        fill_availability_zones(&mut answers, &aggregate::by_host(conn)?, options);
     }
-    Ok(selected)
+    Ok(Decision { answers, snapshot: Some(Arc::new(snapshot)) })
 }
 
 /// What the API database says now of all that the decision is made from.
@@ -102,8 +109,10 @@ fn read_snapshot(
     let own = own_claims(conn, request)?;
     let mut unasked: BTreeMap<CellUuid, UnaskedCell> = BTreeMap::new();
     let mut capacities: Vec<HostCapacity> = Vec::new();
+    let mut generation = 0;
     for (mut host, is_disabled) in host_capacity::of_live_cells(conn)? {
         let cell = host.cell;
+        generation += host.generation;
         let why = match is_disabled {
             true => NotAsked::CellDisabled,
             false if request.excluded_cells.contains(&cell) => NotAsked::CellDown,
@@ -123,7 +132,8 @@ fn read_snapshot(
     let hosts = capacities.into_iter().map(|host| host_state(host, &mut aggregates)).collect();
     let spec = request.specs.first();
     let group = spec.map_or(Ok(None), |spec| server_group(conn, spec, &own))?;
-    Ok(Snapshot { hosts, unasked: unasked.into_values().collect(), group, options })
+    let unasked = unasked.into_values().collect();
+    Ok(Snapshot { hosts, unasked, group, options, generation })
 }
 
 /// What earlier epochs of these instances have claimed: the placement replaces it, so it counts as
@@ -172,6 +182,7 @@ fn host_state(
         service_disabled: host.service_disabled,
         forced_down: host.forced_down,
         last_seen_up: host.last_seen_up,
+        generation: host.generation,
     }
 }
 

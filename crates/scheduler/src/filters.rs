@@ -72,7 +72,7 @@ type Passes = fn(&Question<'_>, &Candidate<'_>) -> bool;
 /// Cheap ones and those that never change their mind first, the server group's last: the order of
 /// [`Refusal::ALL`].
 const FILTERS: [(Refusal, Passes); Refusal::ALL.len()] = [
-    (Refusal::ServiceDown, is_up),
+    (Refusal::ServiceDown, reports),
     (Refusal::ServiceDisabled, is_enabled),
     (Refusal::AvailabilityZone, availability_zone),
     (Refusal::ForcedHost, forced_host),
@@ -128,10 +128,17 @@ fn bit(refusal: Refusal) -> u16 {
     1 << refusal as u16
 }
 
-fn is_up(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    let (earliest, latest) = question.up;
-    let host = candidate.host;
+fn reports(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+    reported(candidate.host, question.up)
+}
+
+fn reported(host: &HostState, (earliest, latest): (NaiveDateTime, NaiveDateTime)) -> bool {
     !host.forced_down && host.last_seen_up.is_some_and(|seen| earliest <= seen && seen <= latest)
+}
+
+/// Whether a host is up.
+pub(crate) fn is_up(host: &HostState, options: &SelectOptions) -> bool {
+    reported(host, options.up())
 }
 
 fn is_enabled(_: &Question<'_>, candidate: &Candidate<'_>) -> bool {

@@ -8,7 +8,7 @@ use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
 /// A set of hosts that one of them is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Aggregate {
     /// Its name.
     pub name: String,
@@ -37,6 +37,8 @@ pub struct HostState {
     pub forced_down: bool,
     /// When it reported last; one that never did is down.
     pub last_seen_up: Option<NaiveDateTime>,
+    /// Rises with each change of it that can help a request that waits.
+    pub generation: i64,
     /// The aggregates that it is in.
     pub aggregates: Vec<Aggregate>,
 }
@@ -57,7 +59,7 @@ impl HostState {
 }
 
 /// What a server group asks of the hosts of its members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupPolicy {
     /// All on one host.
@@ -89,7 +91,7 @@ impl FromStr for GroupPolicy {
 }
 
 /// A server group and where its members are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServerGroup {
     /// What it asks.
     pub policy: GroupPolicy,

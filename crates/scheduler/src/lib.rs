@@ -11,13 +11,17 @@ mod extra_specs;
 mod filter_scheduler;
 mod filters;
 mod host;
+mod kept;
 mod nearest;
 mod select;
 mod weigh;
 
 pub use filter_scheduler::{FilterScheduler, FilterSchedulerOptions};
 pub use host::{Aggregate, GroupPolicy, HostState, ServerGroup};
+pub use kept::{Asked, Changes, DamagedSnapshot, replay};
 pub use select::{Fit, SelectOptions, Selection, Snapshot, how_many_fit, select};
+
+use std::sync::Arc;
 
 use cellzero_api_db::boot_state::Ticket;
 use cellzero_database::{DatabaseError, Deadline};
@@ -54,6 +58,15 @@ pub enum SchedulerError {
     },
 }
 
+/// What a scheduler decided, and from what.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The answer for each spec, in order.
+    pub answers: Vec<Result<Selection, Verdict>>,
+    /// What [`select`] made them from; none where the scheduler decides in another way.
+    pub snapshot: Option<Arc<Snapshot>>,
+}
+
 /// Chooses hosts.
 ///
 /// ```
@@ -87,4 +100,14 @@ pub trait Scheduler: std::fmt::Debug + Send + Sync {
         &self,
         request: &SelectRequest,
     ) -> Result<Vec<Result<Selection, Verdict>>, SchedulerError>;
+
+    /// The same, with what the answers were made from, so that the verdicts can be replayed. Only a
+    /// scheduler whose decision is [`select`] has that to give; any other leaves this as it is.
+    ///
+    /// # Errors
+    /// As [`select_destinations`](Self::select_destinations).
+    async fn decide(&self, request: &SelectRequest) -> Result<Decision, SchedulerError> {
+        let answers = self.select_destinations(request).await?;
+        Ok(Decision { answers, snapshot: None })
+    }
 }

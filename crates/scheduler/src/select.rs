@@ -16,7 +16,7 @@ use crate::host::{HostState, ServerGroup};
 use crate::weigh::{Scale, Score};
 
 /// A host that was chosen for an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// The host.
     pub host: String,
@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub group: Option<ServerGroup>,
     /// The rest.
     pub options: SelectOptions,
+    /// The generation of capacity: those of the hosts of all live cells, in all.
+    pub generation: i64,
 }
 
 /// Chooses a host for each spec, in order, or says why there is none.
@@ -139,7 +141,7 @@ fn candidates(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
 }
 
 /// Whether the filters and weighers cannot tell these two apart.
-fn asks_for_the_same(one: &RequestSpec, other: &RequestSpec) -> bool {
+pub(crate) fn asks_for_the_same(one: &RequestSpec, other: &RequestSpec) -> bool {
     one.flavor == other.flavor
         && one.availability_zone == other.availability_zone
         && one.force_host == other.force_host

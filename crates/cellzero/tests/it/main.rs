@@ -9,6 +9,7 @@ mod cost;
 mod delete;
 mod dispatch;
 mod down_cell;
+mod explain;
 mod fsck;
 mod halved;
 mod hung_server;

@@ -37,6 +37,7 @@ fn host(name: &str, vcpus: i64, memory_mb: i64, disk_gb: i64) -> HostState {
         service_disabled: false,
         forced_down: false,
         last_seen_up: Some(now()),
+        generation: 1,
         aggregates: Vec::new(),
     }
 }
@@ -66,7 +67,9 @@ fn small() -> RequestSpec {
 
 fn snapshot(hosts: &[HostState], group: Option<&ServerGroup>) -> Snapshot {
     let group = group.cloned();
-    Snapshot { hosts: hosts.to_vec(), unasked: Vec::new(), group, options: options() }
+    let hosts = hosts.to_vec();
+    let generation = hosts.iter().map(|host| host.generation).sum();
+    Snapshot { hosts, unasked: Vec::new(), group, options: options(), generation }
 }
 
 fn choose(

@@ -114,6 +114,20 @@ impl Verdict {
         }
     }
 
+    /// Of the group of which only `fit` of at least `min_count` fit, where this is why the next does
+    /// not.
+    #[must_use]
+    pub fn of_group(self, fit: u32, min_count: u32) -> Verdict {
+        if fit == 0 || fit >= min_count {
+            return self;
+        }
+        let VerdictReason::NoValidHost(mut no_host) = self.reason else { return self };
+        // What would have taken one more is not enough for all.
+        let changes = vec![Change::Count { at_most: fit }];
+        Arc::make_mut(&mut no_host).suggestions = vec![Suggestion { changes, hosts: fit }];
+        Verdict::new(VerdictReason::MinCountNotMet { fit, min_count, no_host })
+    }
+
     /// The sentence of a project as `instance_faults.message` can hold it: cut at a word.
     pub fn fault_message(&self) -> String {
         cut_at_word(&self.to_string(), FAULT_MESSAGE_LENGTH_MAX).to_owned()

@@ -158,7 +158,7 @@ pub struct CellRefusals {
 }
 
 /// Why the hosts of a cell were not looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotAsked {
@@ -169,7 +169,7 @@ pub enum NotAsked {
 }
 
 /// A cell whose hosts were not looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UnaskedCell {
     /// The cell.
     pub cell: CellUuid,

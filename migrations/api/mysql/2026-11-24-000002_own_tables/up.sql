@@ -93,6 +93,7 @@ CREATE TABLE IF NOT EXISTS host_capacity (
     service_disabled BOOLEAN NOT NULL,
     forced_down BOOLEAN NOT NULL,
     last_seen_up DATETIME(6) NULL,
+    generation BIGINT NOT NULL,
     created_at DATETIME(6) NOT NULL,
     updated_at DATETIME(6) NULL,
     PRIMARY KEY (host),

@@ -92,6 +92,7 @@ CREATE TABLE IF NOT EXISTS host_capacity (
     service_disabled BOOLEAN NOT NULL,
     forced_down BOOLEAN NOT NULL,
     last_seen_up TIMESTAMP,
+    generation BIGINT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP,
     PRIMARY KEY (host)

@@ -92,6 +92,7 @@ CREATE TABLE IF NOT EXISTS host_capacity (
     service_disabled BOOLEAN NOT NULL,
     forced_down BOOLEAN NOT NULL,
     last_seen_up DATETIME,
+    generation BIGINT NOT NULL,
     created_at DATETIME NOT NULL,
     updated_at DATETIME,
     PRIMARY KEY (host)

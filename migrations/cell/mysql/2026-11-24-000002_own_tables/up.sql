@@ -25,6 +25,16 @@ CREATE TABLE IF NOT EXISTS instance_fences (
 CREATE TABLE IF NOT EXISTS verdicts (
     uuid VARCHAR(36) NOT NULL,
     body MEDIUMTEXT NOT NULL,
+    asked MEDIUMTEXT,
+    snapshot_uuid VARCHAR(36),
+    created_at DATETIME(6) NULL,
+    PRIMARY KEY (uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS snapshots (
+    uuid VARCHAR(36) NOT NULL,
+    generation BIGINT NOT NULL,
+    body MEDIUMBLOB NOT NULL,
     created_at DATETIME(6) NULL,
     PRIMARY KEY (uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;

@@ -24,6 +24,16 @@ CREATE TABLE IF NOT EXISTS instance_fences (
 CREATE TABLE IF NOT EXISTS verdicts (
     uuid VARCHAR(36) COLLATE "C" NOT NULL,
     body TEXT COLLATE "C" NOT NULL,
+    asked TEXT COLLATE "C",
+    snapshot_uuid VARCHAR(36) COLLATE "C",
+    created_at TIMESTAMP,
+    PRIMARY KEY (uuid)
+);
+
+CREATE TABLE IF NOT EXISTS snapshots (
+    uuid VARCHAR(36) COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL,
+    body BYTEA NOT NULL,
     created_at TIMESTAMP,
     PRIMARY KEY (uuid)
 );

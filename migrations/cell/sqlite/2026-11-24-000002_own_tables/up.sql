@@ -24,6 +24,16 @@ CREATE TABLE IF NOT EXISTS instance_fences (
 CREATE TABLE IF NOT EXISTS verdicts (
     uuid VARCHAR(36) NOT NULL,
     body TEXT NOT NULL,
+    asked TEXT,
+    snapshot_uuid VARCHAR(36),
+    created_at DATETIME,
+    PRIMARY KEY (uuid)
+);
+
+CREATE TABLE IF NOT EXISTS snapshots (
+    uuid VARCHAR(36) NOT NULL,
+    generation BIGINT NOT NULL,
+    body BLOB NOT NULL,
     created_at DATETIME,
     PRIMARY KEY (uuid)
 );

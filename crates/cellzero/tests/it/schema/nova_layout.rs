@@ -25,7 +25,8 @@ const OF_THE_API: &[&str] = &[
     "quota_locks",
     "retries",
 ];
-const OF_A_CELL: &[&str] = &["database_identity", "instance_fences", "outbox", "verdicts"];
+const OF_A_CELL: &[&str] =
+    &["database_identity", "instance_fences", "outbox", "snapshots", "verdicts"];
 
 /// Where a table of ours differs from Nova's on purpose: the table, who has the line (`Nova` or
 /// `ours`), the line as [`lines`] has it, and why.

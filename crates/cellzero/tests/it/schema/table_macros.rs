@@ -47,6 +47,7 @@ fn diesel_type(column: &Column) -> String {
         ColumnKind::Double => "Double",
         ColumnKind::Text(_) => "Text",
         ColumnKind::Timestamp => "Timestamp",
+        ColumnKind::Binary => "Binary",
         ColumnKind::Other(words) => panic!("no type for {words}"),
     };
     if column.nullable { format!("Nullable<{kind}>") } else { kind.to_owned() }

@@ -334,8 +334,7 @@ proptest! {
         specs in proptest::collection::vec(any_spec(), 1..4),
         group in proptest::option::of(any_group()),
     ) {
-        let kept = serde_json::to_string(&snapshot(&hosts, group.as_ref())).unwrap();
-        let again: Snapshot = serde_json::from_str(&kept).unwrap();
+        let again = Snapshot::decode(&snapshot(&hosts, group.as_ref()).encode()).unwrap();
         let now = select(&snapshot(&hosts, group.as_ref()), &specs);
         let later = select(&again, &specs);
         prop_assert_eq!(&now, &later);
@@ -345,6 +344,29 @@ proptest! {
             };
             prop_assert_eq!(json(one), json(other));
         }
+    }
+
+    #[test]
+    fn a_verdict_is_replayed_from_what_was_kept(
+        hosts in any_hosts(),
+        spec in any_spec(),
+        count in 1usize..9,
+        min_count in proptest::option::of(1u32..9),
+        group in proptest::option::of(any_group()),
+    ) {
+        let specs = vec![spec; count];
+        let snapshot = snapshot(&hosts, group.as_ref());
+        let answers = select(&snapshot, &specs);
+        let fit = answers.iter().filter(|answer| answer.is_ok()).count() as u32;
+        let reached = answers.into_iter().find_map(Result::err).map(|verdict| match min_count {
+            Some(min_count) => verdict.of_group(fit, min_count),
+            None => verdict,
+        });
+        let asked = crate::Asked { min_count, ..crate::Asked::of(&specs).unwrap() };
+        let asked = serde_json::from_str(&serde_json::json!(asked).to_string()).unwrap();
+        let again = crate::replay(&Snapshot::decode(&snapshot.encode()).unwrap(), &asked);
+        let json = |verdict: Option<Verdict>| verdict.map(|verdict| verdict.to_json());
+        prop_assert_eq!(json(again), json(reached));
     }
 
     #[test]
