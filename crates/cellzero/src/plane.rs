@@ -132,7 +132,8 @@ impl ControlPlane {
     /// Drives one accepted request to its home: three commits more, in the API database, in its
     /// cells, and in the API database again. Where nothing fits: 7 statements in the API database
     /// and 12 in cell0 (with tags, metadata, a block device and a security group that the project
-    /// has used), whether for one or for fifty; 5 questions to databases wait for one another, with
+    /// has used), one more for the first with its verdict; for several in one request, two or fifty,
+    /// one more in the API database. 5 questions to databases wait for one another, with
     /// [`boot`](Self::boot) counted.
     ///
     /// # Errors
