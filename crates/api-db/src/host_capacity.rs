@@ -6,8 +6,9 @@
 //! `generation` of a host rises with each change that can help a request that waits: capacity that
 //! is freed or grows, other traits, zone or cell, a return after silence. It stands in the row that
 //! such a change writes anyway, so it costs no statement and no lock; what only takes leaves it.
+//! `served_generation` is the one up to which those that wait have been compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cellzero_database::{DatabaseError, load_locked};
 use cellzero_types::{CellUuid, ComputeNode, Resources};
@@ -129,8 +130,12 @@ struct NewRow<'a> {
     forced_down: bool,
     last_seen_up: NaiveDateTime,
     generation: i64,
+    served_generation: i64,
     created_at: NaiveDateTime,
 }
+
+/// A longer silence than this is one.
+const SILENCE_MAX: TimeDelta = TimeDelta::days(365);
 
 /// Stores what a host of this cell reports; what is claimed stays. The first report after a silence
 /// of `silent_after` counts as a return. One statement, two for a new host.
@@ -146,7 +151,8 @@ pub fn report(
 ) -> Result<(), DatabaseError> {
     let limit = node.limit();
     let traits = serde_json::json!(node.traits).to_string();
-    let silent_since = now.checked_sub_signed(silent_after).unwrap_or(NaiveDateTime::MIN);
+    // Within what every backend can compare.
+    let silent_since = now - silent_after.min(SILENCE_MAX);
     let helps = host_capacity::vcpus_limit
         .lt(column_number(limit.vcpus))
         .or(host_capacity::memory_mb_limit.lt(column_number(limit.memory_mb)))
@@ -188,6 +194,7 @@ pub fn report(
             forced_down: false,
             last_seen_up: now,
             generation: 1,
+            served_generation: 0,
             created_at: now,
         };
         diesel::insert_into(host_capacity::table).values(&row).execute(conn.sql())?;
@@ -305,6 +312,60 @@ pub(crate) fn give_back(
             host_capacity::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
+    Ok(())
+}
+
+/// A host with changes that those that wait have not been compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedHost {
+    /// The host.
+    pub host: String,
+    /// The last of them.
+    pub generation: i64,
+    /// What is not claimed of it.
+    pub free: Resources,
+}
+
+/// The hosts of live cells whose changes nobody has looked at. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn changed(conn: &mut ApiConnection) -> Result<Vec<ChangedHost>, DatabaseError> {
+    let rows: Vec<Row> = host_capacity::table
+        .filter(host_capacity::generation.gt(host_capacity::served_generation))
+        .filter(host_capacity::cell_uuid.ne(CellUuid::CELL0.text()))
+        .order(host_capacity::host)
+        .select(Row::as_select())
+        .load(conn.sql())?;
+    let changed = |row: Row| {
+        let host = capacity(row)?;
+        let free = host.limit.less(&host.used);
+        Ok(ChangedHost { host: host.host, generation: host.generation, free })
+    };
+    rows.into_iter().map(changed).collect()
+}
+
+/// Notes that those that wait were compared with these changes; later ones stand. One statement for
+/// each five hundred hosts of one generation.
+///
+/// # Errors
+/// The database's.
+pub fn note_served(conn: &mut ApiConnection, hosts: &[ChangedHost]) -> Result<(), DatabaseError> {
+    let mut by_generation: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+    for host in hosts {
+        by_generation.entry(host.generation).or_default().push(&host.host);
+    }
+    for (generation, hosts) in by_generation {
+        for chunk in hosts.chunks(crate::IN_LIST_MAX) {
+            diesel::update(
+                host_capacity::table
+                    .filter(host_capacity::host.eq_any(chunk))
+                    .filter(host_capacity::served_generation.lt(generation)),
+            )
+            .set(host_capacity::served_generation.eq(generation))
+            .execute(conn.sql())?;
+        }
+    }
     Ok(())
 }
 

@@ -28,6 +28,7 @@ pub mod quota;
 pub mod request_spec;
 pub mod retry;
 pub mod schema;
+pub mod waiting;
 
 pub use cell_mapping::CellMapping;
 

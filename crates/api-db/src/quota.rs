@@ -24,15 +24,22 @@ pub struct QuotaLimits {
     pub cores: Option<i64>,
     /// Memory, in MiB.
     pub ram_mb: Option<i64>,
+    /// Whether its instances that are buried are retried by themselves, where the request does not
+    /// say: 0 for no, anything else for yes.
+    pub auto_retry: Option<bool>,
 }
 
 impl QuotaLimits {
     /// Whether there is no limit at all.
     pub fn is_unlimited(&self) -> bool {
-        *self == QuotaLimits::default()
+        (self.instances, self.cores, self.ram_mb) == (None, None, None)
     }
 
     fn set(&mut self, resource: &str, limit: Option<i32>) {
+        if resource == "auto_retry" {
+            self.auto_retry = limit.map(|limit| limit != 0);
+            return;
+        }
         // Nova writes -1 for "no limit".
         let limit = limit.filter(|limit| *limit >= 0).map(i64::from);
         match resource {
@@ -154,7 +161,7 @@ struct NewQuota<'a> {
     hard_limit: i32,
 }
 
-/// Sets one limit of a project: `instances`, `cores` or `ram`; -1 for no limit. One statement, two
+/// Sets one limit of a project: `instances`, `cores` or `ram`, -1 for no limit; or `auto_retry`. One statement, two
 /// for a new one.
 ///
 /// # Errors

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::schema::request_specs;
 use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
-/// Nova's `RequestSpec` object, as far as it is used, and two things that Nova does
-/// not keep: the id of the request, and the networks.
+/// Nova's `RequestSpec` object, as far as it is used, and what Nova does not
+/// keep: the id of the request, the networks, and whether it is retried by itself.
 #[derive(Serialize, Deserialize)]
 struct SpecData {
     instance_uuid: String,
@@ -35,6 +35,8 @@ struct SpecData {
     request_id: Option<String>,
     #[serde(default, rename = "cellzero.networks")]
     networks: Option<Networks>,
+    #[serde(default, rename = "cellzero.auto_retry")]
+    auto_retry: bool,
     #[serde(default)]
     limits: Option<NovaObject<serde_json::Value>>,
 }
@@ -88,6 +90,7 @@ fn wrap(spec: &RequestSpec) -> String {
         is_bfv: Some(spec.is_boot_from_volume),
         request_id: Some(spec.request_id.clone()),
         networks: Some(spec.networks.clone()),
+        auto_retry: spec.auto_retry,
         limits: None,
     };
     serde_json::json!(NovaObject::new("RequestSpec", "1.15", data)).to_string()
@@ -122,6 +125,7 @@ fn unwrap(uuid: &str, text: &str) -> Result<RequestSpec, DatabaseError> {
             .collect(),
         networks: data.networks.unwrap_or_default(),
         is_boot_from_volume: data.is_bfv.unwrap_or(false),
+        auto_retry: data.auto_retry,
     })
 }
 

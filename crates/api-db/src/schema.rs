@@ -297,6 +297,7 @@ diesel::table! {
         forced_down -> Bool,
         last_seen_up -> Nullable<Timestamp>,
         generation -> BigInt,
+        served_generation -> BigInt,
         created_at -> Timestamp,
         updated_at -> Nullable<Timestamp>,
     }
@@ -347,6 +348,32 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    waiting_classes (uuid) {
+        uuid -> Text,
+        project_id -> Text,
+        vcpus -> Integer,
+        memory_mb -> Integer,
+        disk_gb -> Integer,
+        served_at -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    waiting_instances (instance_uuid) {
+        instance_uuid -> Text,
+        class_uuid -> Text,
+        state -> Text,
+        version -> BigInt,
+        attempts -> Integer,
+        not_before -> Nullable<Timestamp>,
+        expires_at -> Timestamp,
+        created_at -> Timestamp,
+        updated_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     cell_mappings,
     instance_mappings,
@@ -377,6 +404,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     counters,
     retries,
     boot_histories,
+    waiting_classes,
+    waiting_instances,
 );
 
 diesel::joinable!(instance_mappings -> cell_mappings (cell_id));

@@ -56,7 +56,7 @@ async fn claims_are_taken_all_or_none_and_freed_once(
     on_fresh(engine, |conn| {
         let now = conn.now();
         let node = ComputeNode::new("h", 4, 100, 100).with_ratios(1.0, 1.0, 1.0);
-        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::MAX, now)?;
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::days(1), now)?;
         let used = |conn: &mut ApiConnection| {
             Ok::<_, DatabaseError>(host_capacity::find(conn, "h")?.unwrap().used.vcpus)
         };
@@ -71,7 +71,7 @@ async fn claims_are_taken_all_or_none_and_freed_once(
         assert_eq!(used(conn)?, 0);
         // A report changes the size, never what is claimed.
         claim::take(conn, &[claim_of(1, 3)], now).unwrap();
-        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::MAX, now)?;
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::days(1), now)?;
         assert_eq!(used(conn)?, 3);
         Ok(())
     })
@@ -162,13 +162,13 @@ async fn a_host_is_disabled_only_where_it_is_known_and_forgotten_only_in_cell0(
     on_fresh(engine, |conn| {
         let now = conn.now();
         let node = ComputeNode::new("h", 4, 100, 100);
-        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::MAX, now)?;
+        host_capacity::report(conn, CellUuid(Uuid::from_u128(1)), &node, TimeDelta::days(1), now)?;
         assert!(host_capacity::set_disabled(conn, "h", true, now)?);
         assert!(!host_capacity::set_disabled(conn, "nobody", true, now)?);
         host_capacity::forget_in_cell0(conn, "h")?;
         assert!(host_capacity::find(conn, "h")?.is_some());
         let misplaced = ComputeNode::new("misplaced", 4, 100, 100);
-        host_capacity::report(conn, CellUuid::CELL0, &misplaced, TimeDelta::MAX, now)?;
+        host_capacity::report(conn, CellUuid::CELL0, &misplaced, TimeDelta::days(1), now)?;
         host_capacity::forget_in_cell0(conn, "misplaced")?;
         assert!(host_capacity::find(conn, "misplaced")?.is_none());
         Ok(())
@@ -272,7 +272,8 @@ async fn a_projects_own_limit_goes_before_the_class_and_the_fallback(
 ) {
     on_fresh(engine, |conn| {
         let now = conn.now();
-        let fallback = QuotaLimits { instances: Some(10), cores: Some(20), ram_mb: None };
+        let fallback =
+            QuotaLimits { instances: Some(10), cores: Some(20), ram_mb: None, auto_retry: None };
         assert_eq!(quota::limits(conn, "p", fallback)?, fallback);
         quota::set(conn, "p", "instances", 3, now)?;
         quota::set(conn, "p", "cores", -1, now)?;

@@ -195,7 +195,9 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
     let key = find_key(conn, attempt)?;
     let server_group = find_server_group(conn, attempt.ctx, attempt.request)?;
     let counts = (attempt.request.min_count, attempt.request.max_count);
-    let count = count_within_quota(conn, attempt.ctx, attempt.fallback, counts, &flavor)?;
+    let limits = quota::limits(conn, &attempt.ctx.project_id, attempt.fallback)?;
+    let count = count_within_quota(conn, &attempt.ctx.project_id, limits, counts, &flavor)?;
+    let auto_retry = attempt.request.auto_retry.or(limits.auto_retry).unwrap_or(false);
     let uuids = &attempt.uuids[..count as usize];
     let reservation_id = reservation_id(attempt.group);
     let instances: Vec<Instance> = uuids
@@ -210,7 +212,7 @@ fn accept(conn: &mut ApiConnection, attempt: &Try<'_>) -> Result<Outcome, BootEr
         .collect();
     let specs: Vec<RequestSpec> = uuids
         .iter()
-        .map(|uuid| spec((attempt.ctx, attempt.request), *uuid, count, &flavor))
+        .map(|uuid| spec((attempt.ctx, attempt.request), *uuid, (count, auto_retry), &flavor))
         .collect();
     let states = boot_states(attempt, &instances, &flavor, now);
 
@@ -325,17 +327,14 @@ fn find_server_group(
     Ok(Some(found.id))
 }
 
-/// How many instances of a flavor the quota of the context's project allows, between `min` and
-/// `max`.
+/// How many instances of a flavor the limits of a project allow, between `min` and `max`.
 pub(crate) fn count_within_quota(
     conn: &mut ApiConnection,
-    ctx: &RequestContext,
-    fallback: QuotaLimits,
+    project: &str,
+    limits: QuotaLimits,
     (min, max): (u32, u32),
     flavor: &Flavor,
 ) -> Result<u32, BootError> {
-    let project = &ctx.project_id;
-    let limits = quota::limits(conn, project, fallback)?;
     if limits.is_unlimited() {
         return Ok(max);
     }
@@ -442,13 +441,13 @@ pub(crate) fn spec_alone(
 ) -> Result<RequestSpec, BootError> {
     let flavor = find_flavor(conn, ctx, request)?;
     find_server_group(conn, ctx, request)?;
-    Ok(spec((ctx, request), uuid, 1, &flavor))
+    Ok(spec((ctx, request), uuid, (1, false), &flavor))
 }
 
 fn spec(
     (ctx, request): (&RequestContext, &BootRequest),
     uuid: InstanceUuid,
-    count: u32,
+    (count, auto_retry): (u32, bool),
     flavor: &Flavor,
 ) -> RequestSpec {
     RequestSpec {
@@ -466,5 +465,6 @@ fn spec(
         security_groups: request.security_groups.clone(),
         networks: request.networks.clone(),
         is_boot_from_volume: request.block_devices.iter().any(BlockDevice::is_boot_volume),
+        auto_retry,
     }
 }

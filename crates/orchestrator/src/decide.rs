@@ -6,7 +6,8 @@
 //! still ours. The rest is left for the sweep: its intents stand.
 //!
 //! Statements: four for instances that share cell, epoch and version, for each five hundred of
-//! them.
+//! them; for each hundred that wait once they are buried, two more; for those that were retried, one
+//! or two more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,6 +17,7 @@ use cellzero_database::{DatabaseError, ErrorKind, database_error_source, transac
 use cellzero_types::{CellUuid, InstanceUuid};
 
 use crate::Orchestrator;
+use crate::auto_retry::Waits;
 
 /// Where each decided instance lives now.
 pub(crate) type Decided = HashMap<InstanceUuid, CellUuid>;
@@ -42,6 +44,7 @@ impl Orchestrator {
     pub(crate) async fn decide(
         &self,
         written: Vec<(Ticket, CellUuid)>,
+        waits: Waits,
     ) -> Result<Decided, DatabaseError> {
         if written.is_empty() {
             return Ok(Decided::new());
@@ -52,10 +55,11 @@ impl Orchestrator {
             .api()
             .run("decide", self.step_deadline(), move |conn| {
                 let all = alike(&tickets);
-                match transaction(conn, "decide", |conn| decide_all(conn, &all, &cell_ids)) {
+                match transaction(conn, "decide", |conn| decide_all(conn, &all, &cell_ids, &waits))
+                {
                     Err(DecideError::Lost) => transaction(conn, "decide_ours", |conn| {
                         let ours = still_ours(conn, &tickets)?;
-                        decide_all(conn, &alike(&ours), &cell_ids)
+                        decide_all(conn, &alike(&ours), &cell_ids, &waits)
                     }),
                     done => done,
                 }
@@ -122,6 +126,7 @@ fn decide_all(
     conn: &mut ApiConnection,
     alike: &Alike,
     cell_ids: &HashMap<CellUuid, i32>,
+    waits: &Waits,
 ) -> Result<Decided, DecideError> {
     let now = conn.now();
     let mut decided = Decided::new();
@@ -137,6 +142,7 @@ fn decide_all(
         boot_intent::forget_epoch(conn, uuids, *epoch)?;
         decided.extend(uuids.iter().map(|uuid| (*uuid, *cell)));
     }
+    waits.note(conn, &decided, now)?;
     Ok(decided)
 }
 

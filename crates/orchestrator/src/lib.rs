@@ -15,13 +15,15 @@
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
-//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say.
-//! [`explain`] says of a burial whether it would still be one. [`fsck`] checks what these steps promise, and repairs it.
+//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say. [`explain`]
+//! says of a burial whether it would still be one, and [`auto_retry`] retries what fits by now.
+//! [`fsck`] checks what these steps promise, and repairs it.
 //!
 //! This is the only crate that writes to two databases in one operation.
 
 pub mod accept;
 pub mod action;
+pub mod auto_retry;
 pub mod basis;
 pub mod create;
 pub mod decide;
@@ -39,6 +41,7 @@ pub mod sweep;
 
 pub use accept::{Accepted, BootError};
 pub use action::{Action, ActionError};
+pub use auto_retry::AutoRetryOptions;
 pub use delete::DeleteError;
 pub use explain::{ExplainError, Explanation, Since, WhatIf};
 pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
@@ -89,8 +92,14 @@ pub struct OrchestratorOptions {
     /// its return counts as capacity that came. A plane takes no more than
     /// `FilterSchedulerOptions::service_down_after` for it.
     pub host_silent_after: Duration,
-    /// The limits of a project that has none of its own.
+    /// The limits of a project that has none of its own, and whether what is buried is retried by
+    /// itself, where neither request nor project say.
     pub quota: QuotaLimits,
+    /// How what is buried is retried by itself.
+    pub auto_retry: AutoRetryOptions,
+    /// How long a buried instance is kept that waits for nothing; then it is deleted. Without a limit
+    /// by default.
+    pub buried_retention: Option<Duration>,
     /// The name of this process in faults and events.
     pub host: String,
 }
@@ -107,6 +116,8 @@ impl Default for OrchestratorOptions {
             accepted_max: 10_000,
             host_silent_after: Duration::from_secs(60),
             quota: QuotaLimits::default(),
+            auto_retry: AutoRetryOptions::default(),
+            buried_retention: None,
             host: "cellzero".to_owned(),
         }
     }

@@ -6,7 +6,7 @@
 //! an intent so that the rows of cell0 are swept, and what it has behind it, which is written into
 //! its next home. The placement then goes its usual way, and ends in a cell or in cell0 again.
 //!
-//! Statements: 2 in the API database, 11 in cell0, and 12 in one transaction of the API database, one
+//! Statements: 2 in the API database, 11 in cell0, and 13 in one transaction of the API database, one
 //! more for an instance's first retry: three questions that wait for one another. The admin password of the first request is not stored, so a
 //! retried instance is built without one.
 
@@ -14,7 +14,8 @@ use cellzero_api_db::boot_intent::{self, BootIntent};
 use cellzero_api_db::boot_state::BootState;
 use cellzero_api_db::quota::QuotaLimits;
 use cellzero_api_db::{
-    ApiConnection, boot_history, boot_state, build_request, instance_mapping, request_spec, retry,
+    ApiConnection, boot_history, boot_state, build_request, instance_mapping, quota, request_spec,
+    retry, waiting,
 };
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::{action, fault, verdict, whole};
@@ -195,13 +196,15 @@ fn move_in_transaction(
     let spec = request_spec::of_instances(conn, &[uuid])?
         .pop()
         .ok_or_else(|| DatabaseError::damaged(format!("instance {uuid} has no request spec")))?;
-    let of_project = RequestContext { project_id: instance.project_id.clone(), ..ctx.clone() };
+    let project = &instance.project_id;
+    let limits = quota::limits(conn, project, fallback)?;
     // Before it leaves cell0: from then on it counts as used itself.
-    count_within_quota(conn, &of_project, fallback, (1, 1), &spec.flavor)?;
+    count_within_quota(conn, project, limits, (1, 1), &spec.flavor)?;
     if !instance_mapping::unbury(conn, uuid, now)? {
         return Ok(None);
     }
     let epoch = boot_state::begin_retry(conn, &locked, now)?;
+    waiting::wake(conn, uuid, now)?;
     let instance = building(instance);
     let accepted_at = instance.created_at.unwrap_or(now);
     build_request::insert(conn, std::slice::from_ref(&instance), accepted_at)?;

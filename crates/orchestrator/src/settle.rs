@@ -68,6 +68,10 @@ pub struct Settled {
     pub in_cell0: usize,
     /// Instances that wait: cell0 or the API database could not be written. They are taken again.
     pub waiting: usize,
+    /// Instances that waited in cell0 and were taken out of it, since they may fit now.
+    pub woken: usize,
+    /// Instances that were deleted after their time in cell0.
+    pub unwanted: usize,
     /// Effects that were handed over.
     pub dispatched: usize,
     /// Instances of which left-over rows were swept, or a delete was finished.
@@ -79,6 +83,8 @@ impl Settled {
         self.in_cells += other.in_cells;
         self.in_cell0 += other.in_cell0;
         self.waiting += other.waiting;
+        self.woken += other.woken;
+        self.unwanted += other.unwanted;
         self.dispatched += other.dispatched;
         self.swept += other.swept;
     }
@@ -108,6 +114,21 @@ impl Orchestrator {
     /// waits.
     pub async fn settle(&self) -> Result<Settled, SettleError> {
         let mut settled = Settled::default();
+        loop {
+            self.settle_due(&mut settled).await?;
+            match self.wake_waiting().await? {
+                0 => break,
+                woken => settled.woken += woken,
+            }
+        }
+        settled.unwanted += self.delete_unwanted().await?;
+        settled.swept += self.sweep().await?;
+        settled.dispatched += self.dispatch_all().await?;
+        Ok(settled)
+    }
+
+    /// Drives what is accepted here, and what is due in the API database, each group once.
+    async fn settle_due(&self, settled: &mut Settled) -> Result<(), SettleError> {
         let mut tried = BTreeSet::new();
         loop {
             while let Some(group) = self.take_accepted() {
@@ -117,7 +138,7 @@ impl Orchestrator {
             let due = self.due_groups().await?;
             let due: Vec<GroupUuid> = due.into_iter().filter(|g| tried.insert(*g)).collect();
             if due.is_empty() {
-                break;
+                return Ok(());
             }
             for group in due {
                 if let Some(leased) = self.lease(group).await? {
@@ -125,13 +146,10 @@ impl Orchestrator {
                 }
             }
         }
-        settled.swept += self.sweep().await?;
-        settled.dispatched += self.dispatch_all().await?;
-        Ok(settled)
     }
 
-    /// One bounded pass over what is due, whoever accepted it: at most fifty groups, then
-    /// one pass of the sweep and of the outboxes. Any number of these may run at once.
+    /// One bounded pass over what is due, whoever accepted it: at most fifty groups, a round of those
+    /// that wait in cell0, then one pass of the sweep and of the outboxes. Any number of these may run at once.
     ///
     /// # Errors
     /// [`SettleError`] where the API database fails.
@@ -142,6 +160,8 @@ impl Orchestrator {
                 settled.add(self.drive(leased).await);
             }
         }
+        settled.woken += self.wake_waiting().await?;
+        settled.unwanted += self.delete_unwanted().await?;
         settled.swept += self.sweep().await?;
         settled.dispatched += self.dispatch_all().await?;
         Ok(settled)
@@ -234,7 +254,8 @@ impl Orchestrator {
             .iter()
             .filter_map(|m| Some((m.ticket, *written.get(&m.instance.uuid)?)))
             .collect();
-        let decided = match self.decide(tickets).await {
+        let waits = self.waits_of(&leased.members, &placement);
+        let decided = match self.decide(tickets, waits).await {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::warn!(group = %leased.group, error = &error as &dyn std::error::Error, "group not decided; it waits");

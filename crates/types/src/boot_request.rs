@@ -136,6 +136,10 @@ pub struct BootRequest {
     pub server_group: Option<Uuid>,
     /// The scheduler hints as they came, beside `group`.
     pub scheduler_hints: BTreeMap<String, Vec<String>>,
+    /// Whether it is retried by itself, once it may fit, after it was buried; where the request does
+    /// not say, its project's setting holds, or the plane's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_retry: Option<bool>,
     /// Makes a repeated request answer with the instances of the first.
     #[serde(skip)]
     pub client_token: Option<String>,
@@ -201,6 +205,7 @@ impl BootRequest {
                 access_ip_v6: None,
                 server_group: None,
                 scheduler_hints: BTreeMap::new(),
+                auto_retry: None,
                 client_token: None,
                 admin_password: None,
             },
@@ -407,6 +412,12 @@ impl BootRequestBuilder {
     /// A server group whose policy holds.
     pub fn server_group(mut self, group: Uuid) -> Self {
         self.request.server_group = Some(group);
+        self
+    }
+
+    /// Whether what is buried of it is retried by itself, once it may fit.
+    pub fn auto_retry(mut self, auto_retry: bool) -> Self {
+        self.request.auto_retry = Some(auto_retry);
         self
     }
 

@@ -41,6 +41,8 @@ pub struct RequestSpec {
     pub networks: Networks,
     /// Whether it boots from a volume, so that its root disk takes no local disk.
     pub is_boot_from_volume: bool,
+    /// Whether it is retried by itself, once it may fit, after it was buried.
+    pub auto_retry: bool,
 }
 
 impl RequestSpec {

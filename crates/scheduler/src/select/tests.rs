@@ -58,6 +58,7 @@ fn spec(flavor: Flavor) -> RequestSpec {
         security_groups: Vec::new(),
         networks: Networks::Auto,
         is_boot_from_volume: false,
+        auto_retry: false,
     }
 }
 

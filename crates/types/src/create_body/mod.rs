@@ -182,6 +182,7 @@ pub fn parse(body: &Value, microversion: Microversion) -> Result<CreateBody, Inv
         server_group: hints.group,
         scheduler_hints: hints.others,
         // No key of the body; the caller may set it from a header.
+        auto_retry: None,
         client_token: None,
         admin_password: server.text("adminPass")?.map(str::to_owned),
     };

@@ -1,3 +1,5 @@
+DROP TABLE IF EXISTS waiting_instances;
+DROP TABLE IF EXISTS waiting_classes;
 DROP TABLE IF EXISTS boot_histories;
 DROP TABLE IF EXISTS retries;
 DROP TABLE IF EXISTS counters;

@@ -94,6 +94,7 @@ CREATE TABLE IF NOT EXISTS host_capacity (
     forced_down BOOLEAN NOT NULL,
     last_seen_up DATETIME(6) NULL,
     generation BIGINT NOT NULL,
+    served_generation BIGINT NOT NULL,
     created_at DATETIME(6) NOT NULL,
     updated_at DATETIME(6) NULL,
     PRIMARY KEY (host),
@@ -140,4 +141,33 @@ CREATE TABLE IF NOT EXISTS boot_histories (
     history MEDIUMTEXT NOT NULL,
     created_at DATETIME(6) NOT NULL,
     PRIMARY KEY (instance_uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS waiting_classes (
+    uuid VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    vcpus INTEGER NOT NULL,
+    memory_mb INTEGER NOT NULL,
+    disk_gb INTEGER NOT NULL,
+    served_at DATETIME(6) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (uuid),
+    KEY waiting_classes_served_at_idx (served_at),
+    KEY waiting_classes_project_id_idx (project_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
+
+CREATE TABLE IF NOT EXISTS waiting_instances (
+    instance_uuid VARCHAR(36) NOT NULL,
+    class_uuid VARCHAR(36) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    version BIGINT NOT NULL,
+    attempts INTEGER NOT NULL,
+    not_before DATETIME(6),
+    expires_at DATETIME(6) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    updated_at DATETIME(6),
+    PRIMARY KEY (instance_uuid),
+    KEY waiting_instances_class_uuid_state_created_at_idx (class_uuid, state, created_at),
+    KEY waiting_instances_state_not_before_idx (state, not_before),
+    KEY waiting_instances_expires_at_idx (expires_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;

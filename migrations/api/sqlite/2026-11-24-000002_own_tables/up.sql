@@ -93,6 +93,7 @@ CREATE TABLE IF NOT EXISTS host_capacity (
     forced_down BOOLEAN NOT NULL,
     last_seen_up DATETIME,
     generation BIGINT NOT NULL,
+    served_generation BIGINT NOT NULL,
     created_at DATETIME NOT NULL,
     updated_at DATETIME,
     PRIMARY KEY (host)
@@ -140,3 +141,32 @@ CREATE TABLE IF NOT EXISTS boot_histories (
     created_at DATETIME NOT NULL,
     PRIMARY KEY (instance_uuid)
 );
+
+CREATE TABLE IF NOT EXISTS waiting_classes (
+    uuid VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    vcpus INTEGER NOT NULL,
+    memory_mb INTEGER NOT NULL,
+    disk_gb INTEGER NOT NULL,
+    served_at DATETIME NOT NULL,
+    created_at DATETIME NOT NULL,
+    PRIMARY KEY (uuid)
+);
+CREATE INDEX IF NOT EXISTS waiting_classes_served_at_idx ON waiting_classes (served_at);
+CREATE INDEX IF NOT EXISTS waiting_classes_project_id_idx ON waiting_classes (project_id);
+
+CREATE TABLE IF NOT EXISTS waiting_instances (
+    instance_uuid VARCHAR(36) NOT NULL,
+    class_uuid VARCHAR(36) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    version BIGINT NOT NULL,
+    attempts INTEGER NOT NULL,
+    not_before DATETIME,
+    expires_at DATETIME NOT NULL,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    PRIMARY KEY (instance_uuid)
+);
+CREATE INDEX IF NOT EXISTS waiting_instances_class_uuid_state_created_at_idx ON waiting_instances (class_uuid, state, created_at);
+CREATE INDEX IF NOT EXISTS waiting_instances_state_not_before_idx ON waiting_instances (state, not_before);
+CREATE INDEX IF NOT EXISTS waiting_instances_expires_at_idx ON waiting_instances (expires_at);

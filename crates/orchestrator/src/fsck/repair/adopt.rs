@@ -129,5 +129,6 @@ fn spec_of(instance: &Instance, request_id: &str) -> Result<RequestSpec, Databas
         security_groups: instance.security_groups.clone(),
         networks: Networks::default(),
         is_boot_from_volume: instance.block_devices.iter().any(BlockDevice::is_boot_volume),
+        auto_retry: false,
     })
 }
