@@ -36,13 +36,10 @@ impl QuotaLimits {
     }
 
     fn set(&mut self, resource: &str, limit: Option<i32>) {
-        if resource == "auto_retry" {
-            self.auto_retry = limit.map(|limit| limit != 0);
-            return;
-        }
         // Nova writes -1 for "no limit".
         let limit = limit.filter(|limit| *limit >= 0).map(i64::from);
         match resource {
+            "auto_retry" => self.auto_retry = limit.map(|limit| limit != 0),
             "instances" => self.instances = limit,
             "cores" => self.cores = limit,
             "ram" => self.ram_mb = limit,

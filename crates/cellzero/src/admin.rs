@@ -278,11 +278,12 @@ impl Flavors<'_> {
 pub struct Quotas<'a>(&'a ControlPlane);
 
 impl Quotas<'_> {
-    /// Sets one limit of a project; `None` lifts it.
+    /// Sets one limit of a project; `None` lifts it. `auto_retry` is no amount: with 1 what is buried
+    /// of the project is retried by itself, with 0 it is not, where the request does not say.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] for a resource other than `instances`, `cores` and `ram`, or a
-    /// negative limit.
+    /// [`AdminError::Invalid`] for a resource other than `instances`, `cores`, `ram` and
+    /// `auto_retry`, or a negative limit.
     pub async fn set(
         &self,
         project_id: &str,
@@ -290,8 +291,9 @@ impl Quotas<'_> {
         limit: Option<i32>,
     ) -> Result<(), AdminError> {
         self.0.writer()?;
-        if !["instances", "cores", "ram"].contains(&resource) {
-            return Err(InvalidField::new("resource", resource, "instances, cores or ram").into());
+        if !["instances", "cores", "ram", "auto_retry"].contains(&resource) {
+            let known = "instances, cores, ram or auto_retry";
+            return Err(InvalidField::new("resource", resource, known).into());
         }
         if let Some(limit) = limit.filter(|limit| *limit < 0) {
             return Err(InvalidField::new("limit", limit, "at least 0, or none").into());

@@ -49,6 +49,7 @@ pub use worker::Workers;
 pub use cellzero_api_db::boot_state::Ticket;
 pub use cellzero_api_db::cell_mapping::mask_passwords;
 pub use cellzero_api_db::quota::QuotaLimits;
+pub use cellzero_api_db::waiting::WaitingState;
 pub use cellzero_api_db::{ApiDatabase, CellMapping};
 pub use cellzero_cell_db::CellDatabase;
 pub use cellzero_database::{
@@ -56,7 +57,7 @@ pub use cellzero_database::{
     Options, Schema, UrlError, create_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, BootError, BuildOperation, Class, CreateCellError, DeleteError,
+    Accepted, Action, ActionError, AutoRetryOptions, BootError, BuildOperation, Class, CreateCellError, DeleteError,
     DestroyOperation, Dispatch, DispatchError, Dispatched, Dump, ExplainError, Explanation,
     Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, NewCell,
     OrchestratorOptions, Plan, RebootOperation, ReleaseOperation, Repair, ReportError, RetryError,

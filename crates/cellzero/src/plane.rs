@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cellzero_api_db::waiting::{self, WaitingState};
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, Deadline, Options};
 use cellzero_orchestrator::{
@@ -354,6 +355,21 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<Accepted, Write<RetryError>> {
         self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// How an instance waits for what it needs, to be retried by itself; none where it does not. Two
+    /// statements.
+    ///
+    /// # Errors
+    /// [`ReadError::InstanceNotFound`] for one that `ctx` may not see, or the API database's.
+    pub async fn waiting(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Option<WaitingState>, ReadError> {
+        self.0.router.mapping(ctx, uuid).await?;
+        let deadline = Deadline::after(ctx.timeout);
+        Ok(self.0.api.run("read_waiting", deadline, move |conn| waiting::find(conn, uuid)).await?)
     }
 
     /// Reboots an instance. A buried one allows no action but delete and retry.

@@ -19,6 +19,7 @@ pub mod run;
 mod state;
 mod step;
 pub mod trace;
+pub mod waiting;
 mod worker;
 
 pub use action::{Action, Commit};

@@ -1,6 +1,7 @@
 //! What an ordinary test run can afford of the model, explored to its end.
 
 use cellzero_model::run::{PARTS, WALK, counterexample, explore, walk};
+use cellzero_model::waiting::{self, WaitingGuards};
 use cellzero_model::{Bounds, Grain, Guards};
 
 #[test]
@@ -50,5 +51,22 @@ fn the_null_check_of_the_mapping_is_implied_by_the_others() {
     for part in PARTS.iter().filter(|part| part.bounds.instances == 1) {
         let bounds = Bounds { epoch_max: part.bounds.epoch_max - 1, ..part.bounds };
         assert!(explore(bounds, guards, 1).violation.is_none(), "{}", part.name);
+    }
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    let report = waiting::explore(WaitingGuards::ALL, 1);
+    println!("waiting: {} states, {:.1} s", report.states, report.seconds);
+    assert!(report.violation.is_none(), "{:#?}", report.violation);
+}
+
+#[test]
+fn every_guard_of_the_waiting_index_is_needed() {
+    for (name, guards) in WaitingGuards::each_removed() {
+        let found = waiting::explore(guards, 1).violation;
+        let Some(trace) = found else { panic!("nothing breaks without {name}") };
+        println!("without {name}: a lost wake-up in {} steps", trace.len());
+        trace.iter().for_each(|action| println!("    {action:?}"));
     }
 }

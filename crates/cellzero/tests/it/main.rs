@@ -1,5 +1,6 @@
 //! The whole plane, on each of the three backends.
 
+mod auto_retry;
 mod bad_input;
 mod before;
 mod boot;
@@ -18,6 +19,7 @@ mod lifetime;
 mod list;
 mod list_order;
 mod live_cells;
+mod lost_wake_up;
 mod multi_create;
 mod nova;
 mod placement;
