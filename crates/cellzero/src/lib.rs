@@ -57,11 +57,11 @@ pub use cellzero_database::{
     Options, Schema, UrlError, create_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, AutoRetryOptions, BootError, BuildOperation, Class, CreateCellError, DeleteError,
-    DestroyOperation, Dispatch, DispatchError, Dispatched, Dump, ExplainError, Explanation,
-    Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, NewCell,
-    OrchestratorOptions, Plan, RebootOperation, ReleaseOperation, Repair, ReportError, RetryError,
-    SettleError, Settled, Since, SystemUuids, UuidSource, WhatIf,
+    Accepted, Action, ActionError, AutoRetryOptions, BootError, BuildOperation, Class,
+    CreateCellError, DeleteError, DestroyOperation, Dispatch, DispatchError, Dispatched, Dump,
+    ExplainError, Explanation, Finding, FsckError, FsckOptions, FsckReport, HostError,
+    InProcessDispatch, NewCell, OrchestratorOptions, Plan, RebootOperation, ReleaseOperation,
+    Repair, ReportError, RetryError, SettleError, Settled, Since, SystemUuids, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, CellAnswered, CellError, CellReport, InstanceCount, InstanceCounts, Page,

@@ -298,7 +298,7 @@ impl Orchestrator {
         let enter = wants.filter_map(|member| {
             let uuid = member.instance.uuid;
             match placement.get(&uuid) {
-                Some(Target::Bury(verdict)) if may_change(verdict) => {
+                Some(Target::Bury(burial)) if may_change(&burial.verdict) => {
                     Some((uuid, NewWaitingTerms { class: class_of(&member.spec), expires_after }))
                 }
                 _ => None,

@@ -75,6 +75,7 @@ impl Asked {
             security_groups: Vec::new(),
             networks: Networks::Auto,
             is_boot_from_volume: self.is_boot_from_volume,
+            auto_retry: false,
         }
     }
 }
