@@ -341,7 +341,7 @@ impl ControlPlane {
     /// actions and verdicts go with it. It does not wait for its next home, a cell or cell0 again:
     /// [`wait`](Self::wait), [`settle_accepted`](Self::settle_accepted) or the worker do.
     ///
-    /// One commit: 14 statements in the API database, one more for an instance's first retry, and 11
+    /// One commit: 15 statements in the API database, one more for an instance's first retry, and 8
     /// in cell0; three questions that wait for one another. A quota limit costs two more.
     ///
     /// Beyond Nova. It is built without an admin password, which is not stored.

@@ -6,9 +6,9 @@
 //! an intent so that the rows of cell0 are swept, and what it has behind it, which is written into
 //! its next home. The placement then goes its usual way, and ends in a cell or in cell0 again.
 //!
-//! Statements: 2 in the API database, 11 in cell0, and 13 in one transaction of the API database, one
-//! more for an instance's first retry: three questions that wait for one another. The admin password of the first request is not stored, so a
-//! retried instance is built without one.
+//! Statements: 2 in the API database, 8 in cell0, and 13 in one transaction of the API database, one
+//! more for an instance's first retry: three questions that wait for one another. The admin password
+//! of the first request is not stored, so a retried instance is built without one.
 
 use cellzero_api_db::boot_intent::{self, BootIntent};
 use cellzero_api_db::boot_state::BootState;

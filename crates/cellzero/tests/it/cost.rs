@@ -160,7 +160,7 @@ async fn a_retry_takes_one_commit(
         test.plane.settle().await.unwrap();
         let (retry, accepted) = cost(&test.plane, test.plane.retry(&user(), uuid)).await;
         accepted.unwrap();
-        let api = 14 + history;
+        let api = 15 + history;
         assert_eq!(retry, Cost { api, cell0: 8, cells: 0, commits: 1, asked: 2 });
         test.plane.settle().await.unwrap();
     }

@@ -24,6 +24,8 @@ const OF_THE_API: &[&str] = &[
     "outbox",
     "quota_locks",
     "retries",
+    "waiting_classes",
+    "waiting_instances",
 ];
 const OF_A_CELL: &[&str] =
     &["database_identity", "instance_fences", "outbox", "snapshots", "verdicts"];
