@@ -14,6 +14,7 @@ use crate::burst::Burst;
 use crate::floor::{Boot, Names, Pair, Sent, ShowReader};
 use crate::measure::{Clock, Counts, Measured, Run};
 use crate::plane::{self, Plane};
+use crate::process::status_mb;
 
 /// Boot: accept, the hosts, the placement, cell0, the decision.
 const BOOT_DEPTH: u32 = 5;
@@ -41,6 +42,8 @@ pub(crate) struct Runs {
     boots: usize,
     batches: usize,
     bursts: usize,
+    /// How many batches come at once.
+    storm: usize,
     shows: usize,
     opens: usize,
     pub(crate) lists: usize,
@@ -61,6 +64,7 @@ impl Runs {
         boots: 200,
         batches: 7,
         bursts: 15,
+        storm: 50,
         shows: 500,
         opens: 20,
         lists: 15,
@@ -75,6 +79,7 @@ impl Runs {
         boots: 10,
         batches: 2,
         bursts: 2,
+        storm: 2,
         shows: 20,
         opens: 2,
         lists: 3,
@@ -96,6 +101,11 @@ pub(crate) fn batch_name() -> String {
     format!("batch of {BATCH} to cell0")
 }
 
+/// The name of the burst of requests that fit nowhere.
+pub(crate) fn storm_name(runs: Runs) -> String {
+    format!("burst of {} to cell0", runs.storm * BATCH as usize)
+}
+
 /// Runs everything.
 pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
     let mut all = Vec::new();
@@ -106,6 +116,7 @@ pub(crate) fn run(engine: Engine, runs: Runs) -> anyhow::Result<Vec<Measured>> {
     bench.shows(&booted, &mut all)?;
     bench.batches(&mut all)?;
     bench.bursts(&mut all)?;
+    bench.storm(&mut all)?;
     bench.deletes(&booted, &buried, &mut all)?;
     bench.opens(&mut all)?;
     bench.close()?;
@@ -254,6 +265,35 @@ impl Bench {
             let run = burst.run(BOOTS_EACH)?;
             counted.add_floor(run, before, burst.sent());
         }
+        all.push(measured);
+        Ok(())
+    }
+
+    /// Thousands at once that fit nowhere for one cause. The memory is that of this process, after a
+    /// tenth of them and after all.
+    fn storm(&mut self, all: &mut Vec<Measured>) -> anyhow::Result<()> {
+        let mut measured = Measured::new(storm_name(self.runs), BOOT_DEPTH);
+        let plane = &self.plane.plane;
+        let memory = || status_mb("VmRSS:");
+        let (before, began, mut first) = (memory()?, plane.counters(), None);
+        let clock = Clock::start();
+        for batch in 0..self.runs.storm {
+            self.runtimes.ours.block_on(boot_once(plane, self.destination, BATCH))?;
+            if batch >= self.runs.storm / 10 {
+                first.get_or_insert(memory()? - before);
+            }
+        }
+        measured.add_ours(clock.stop(), Counts::between(&began, &plane.counters()));
+        measured.memory = Some((first.unwrap_or_default(), memory()? - before));
+        let stored = self.plane.cell0.query("SELECT COUNT(*) FROM verdicts")?;
+        let stored = stored.into_iter().flatten().flatten().next();
+        ensure!(stored.as_deref() == Some("1"), "one cause has {stored:?} verdicts");
+        let before = self.floor.sent();
+        let clock = Clock::start();
+        for _ in 0..self.runs.storm {
+            self.boot_floor(BATCH, &mut Measured::new("", 0))?;
+        }
+        measured.add_floor(clock.stop(), before, self.floor.sent());
         all.push(measured);
         Ok(())
     }

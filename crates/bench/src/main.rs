@@ -7,6 +7,7 @@
 //! missed by a count makes it fail, a time never does.
 
 mod burst;
+mod decide;
 mod engine;
 mod floor;
 mod fsck;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Instead of all that, what a check of 100,000 instances in 16 cells costs.
     #[arg(long)]
     fsck: bool,
+    /// Instead of all that, what decisions of the scheduler cost by themselves.
+    #[arg(long)]
+    decide: bool,
     /// Where the figures are written as Markdown, with a picture beside them; of all engines and
     /// without `--quick` docs/performance.md, else target/bench.md.
     #[arg(long)]
@@ -68,6 +72,10 @@ fn main() -> anyhow::Result<ExitCode> {
         return memory::child(&api).map(|()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
+    if arguments.decide {
+        println!("{}", report::decisions(&decide::run()?));
+        return Ok(ExitCode::SUCCESS);
+    }
     let engines = match arguments.engines.as_slice() {
         [] => Engine::ALL.to_vec(),
         named => named.to_vec(),
@@ -91,14 +99,15 @@ fn main() -> anyhow::Result<ExitCode> {
     if arguments.fsck {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", report::table(&all));
+    let decided = decide::run()?;
+    println!("{}\n{}", report::table(&all), report::decisions(&decided));
     let output = arguments.output();
     let picture = output.with_extension("svg");
     plot::draw(&picture, &all, &runs.widths().collect::<Vec<_>>())?;
     let picture = picture.file_name().unwrap_or_default().to_string_lossy();
     let engines: Vec<Engine> = all.iter().map(|(engine, _)| *engine).collect();
     let machine = machine::describe(&engines);
-    report::write(&output, &report::markdown(&all, runs, &machine, &picture))?;
+    report::write(&output, &report::markdown(&all, &decided, runs, (&machine, &picture)))?;
     let missed = report::missed(&all);
     for missed in &missed {
         println!("target missed: {missed}");

@@ -1,12 +1,14 @@
 //! The figures as a table and as Markdown, and what the targets say to them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cellzero_test_support::Engine;
 use comfy_table::{CellAlignment, Table};
 
-use crate::engine::{BOOT, Runs, SHOW, batch_name};
+use crate::decide::Decided;
+use crate::engine::{BOOT, Runs, SHOW, batch_name, storm_name};
 use crate::lists::{PAGE, WIDE, even_name, large_name, list_name, walk_name};
 use crate::measure::Measured;
 
@@ -99,9 +101,9 @@ pub(crate) fn table(all: &[(Engine, Vec<Measured>)]) -> Table {
 /// The same as Markdown, with the machine and the picture.
 pub(crate) fn markdown(
     all: &[(Engine, Vec<Measured>)],
+    decided: &[Decided],
     runs: Runs,
-    machine: &str,
-    picture: &str,
+    (machine, picture): (&str, &str),
 ) -> String {
     let mut text = format!("\n## Measured\n\n{machine}\n\n");
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
@@ -126,6 +128,23 @@ pub(crate) fn markdown(
         };
         let is: Vec<String> = all.iter().map(is).collect();
         text += &format!("| {} at most {} | {} |\n", target.what, target.most, is.join(" | "));
+    }
+    text +=
+        "\n## Decisions\n\nOver 10,000 hosts in 100 cells, on one core, without a database.\n\n";
+    text + &decisions(decided)
+}
+
+/// What decisions cost, as Markdown, which a terminal shows as well.
+pub(crate) fn decisions(decided: &[Decided]) -> String {
+    let mut text =
+        "| decision | p50 ms | p99 ms | at most |\n| --- | --- | --- | --- |\n".to_owned();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    for Decided { what, p50, p99, most } in decided {
+        let is = match p50 <= most {
+            true => format!("{:.2}", ms(*p50)),
+            false => format!("**{:.2}**", ms(*p50)),
+        };
+        text += &format!("| {what} | {is} | {:.2} | {:.0} |\n", ms(*p99), ms(*most));
     }
     text
 }
@@ -171,6 +190,7 @@ fn targets(runs: Runs) -> Vec<Target> {
         ratio(SHOW.to_owned(), 1.5),
         ratio(BOOT.to_owned(), 1.5),
         ratio(batch_name(), 1.5),
+        ratio(storm_name(runs), 3.0),
         growth,
         rows,
     ]

@@ -15,6 +15,7 @@ mod fsck;
 mod halved;
 mod hung_server;
 mod identity;
+mod kept;
 mod lifetime;
 mod list;
 mod list_order;
