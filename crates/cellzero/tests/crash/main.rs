@@ -209,6 +209,7 @@ async fn there_is_a_place_for_each_statement_and_two_for_each_commit(
     for (walked, documented) in Walked::ALL.into_iter().zip(documented) {
         let places = strike(&stage, walked, Fault::Break, PLACES_MAX).await;
         let places = places.expect("no place is struck");
+        println!("{walked:?}: {places} places, documented {documented}");
         // A statement or two depend on what came before.
         assert!(places.abs_diff(documented) <= 2, "{walked:?}: {places}, documented {documented}");
     }
