@@ -324,7 +324,7 @@ CREATE TABLE verdicts (
     created_at DATETIME,
     PRIMARY KEY (uuid)
 );
-CREATE TABLE snapshots (
+CREATE TABLE host_snapshots (
     uuid VARCHAR(36) NOT NULL,
     generation BIGINT NOT NULL,
     body BLOB NOT NULL,
