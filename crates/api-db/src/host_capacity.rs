@@ -11,12 +11,15 @@ use std::collections::BTreeSet;
 
 use cellzero_database::{DatabaseError, load_locked};
 use cellzero_types::{CellUuid, ComputeNode, Resources};
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 
 use crate::schema::{cell_mappings, host_capacity};
 use crate::{ApiConnection, column_number, parse};
+
+/// Nobody has reported before.
+const EPOCH: NaiveDateTime = DateTime::UNIX_EPOCH.naive_utc();
 
 /// A host as the scheduler sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,7 +149,8 @@ pub fn report(
 ) -> Result<(), DatabaseError> {
     let limit = node.limit();
     let traits = serde_json::json!(node.traits).to_string();
-    let silent_since = now.checked_sub_signed(silent_after).unwrap_or(NaiveDateTime::MIN);
+    // No earlier than what every backend can hold.
+    let silent_since = now.checked_sub_signed(silent_after).unwrap_or(EPOCH).max(EPOCH);
     let helps = host_capacity::vcpus_limit
         .lt(column_number(limit.vcpus))
         .or(host_capacity::memory_mb_limit.lt(column_number(limit.memory_mb)))

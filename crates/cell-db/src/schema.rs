@@ -317,7 +317,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    snapshots (uuid) {
+    host_snapshots (uuid) {
         uuid -> Text,
         generation -> BigInt,
         body -> Binary,
@@ -356,6 +356,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     services,
     instance_fences,
     verdicts,
-    snapshots,
+    host_snapshots,
     outbox,
 );

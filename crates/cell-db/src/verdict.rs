@@ -16,7 +16,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::schema::{instance_fences, snapshots, verdicts};
+use crate::schema::{host_snapshots, instance_fences, verdicts};
 use crate::{CellConnection, parse_uuid, texts};
 
 /// Inserts rows, but for those that stand already; says how many that were.
@@ -81,7 +81,7 @@ struct NewRow {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = snapshots, treat_none_as_default_value = false)]
+#[diesel(table_name = host_snapshots, treat_none_as_default_value = false)]
 struct NewSnapshot {
     uuid: String,
     generation: i64,
@@ -143,7 +143,7 @@ pub(crate) fn insert_missing<'a>(
         for (uuid, basis) in missing.snapshots {
             let Some(body) = basis.snapshot() else { continue };
             let row = NewSnapshot { uuid, generation: basis.generation(), body, created_at: now };
-            insert_or_ignore!(conn, snapshots::table, &row);
+            insert_or_ignore!(conn, host_snapshots::table, &row);
         }
     }
     Ok(uuids)
@@ -188,9 +188,16 @@ pub fn kept(
     type Row = (String, Option<String>, Option<NaiveDateTime>, Option<Vec<u8>>);
     let row: Option<Row> = instance_fences::table
         .inner_join(verdicts::table.on(instance_fences::verdict_uuid.eq(verdicts::uuid.nullable())))
-        .left_join(snapshots::table.on(verdicts::snapshot_uuid.eq(snapshots::uuid.nullable())))
+        .left_join(
+            host_snapshots::table.on(verdicts::snapshot_uuid.eq(host_snapshots::uuid.nullable())),
+        )
         .filter(instance_fences::instance_uuid.eq(uuid.text()))
-        .select((verdicts::body, verdicts::asked, verdicts::created_at, snapshots::body.nullable()))
+        .select((
+            verdicts::body,
+            verdicts::asked,
+            verdicts::created_at,
+            host_snapshots::body.nullable(),
+        ))
         .first(conn.sql())
         .optional()?;
     let Some((body, asked, reached_at, snapshot)) = row else { return Ok(None) };

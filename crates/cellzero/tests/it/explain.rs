@@ -98,12 +98,12 @@ async fn a_burst_keeps_one_verdict_for_each_cause_and_one_snapshot(
     }
     test.plane.settle().await.unwrap();
     assert_eq!(count(&test.cell0, "instances WHERE deleted = 0"), 60);
-    assert_eq!((count(&test.cell0, "verdicts"), count(&test.cell0, "snapshots")), (2, 1));
+    assert_eq!((count(&test.cell0, "verdicts"), count(&test.cell0, "host_snapshots")), (2, 1));
 
     // One host has less, so both are others.
     test.boot(&user(), request("small", "1").build().unwrap()).await;
     test.boot(&user(), request("again", "huge").build().unwrap()).await;
-    assert_eq!((count(&test.cell0, "verdicts"), count(&test.cell0, "snapshots")), (3, 2));
+    assert_eq!((count(&test.cell0, "verdicts"), count(&test.cell0, "host_snapshots")), (3, 2));
 }
 
 #[rstest]

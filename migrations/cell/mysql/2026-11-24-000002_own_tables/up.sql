@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     PRIMARY KEY (uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin;
 
-CREATE TABLE IF NOT EXISTS snapshots (
+CREATE TABLE IF NOT EXISTS host_snapshots (
     uuid VARCHAR(36) NOT NULL,
     generation BIGINT NOT NULL,
     body MEDIUMBLOB NOT NULL,

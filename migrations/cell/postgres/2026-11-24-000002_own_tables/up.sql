@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     PRIMARY KEY (uuid)
 );
 
-CREATE TABLE IF NOT EXISTS snapshots (
+CREATE TABLE IF NOT EXISTS host_snapshots (
     uuid VARCHAR(36) COLLATE "C" NOT NULL,
     generation BIGINT NOT NULL,
     body BYTEA NOT NULL,

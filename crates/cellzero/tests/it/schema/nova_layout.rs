@@ -26,7 +26,7 @@ const OF_THE_API: &[&str] = &[
     "retries",
 ];
 const OF_A_CELL: &[&str] =
-    &["database_identity", "instance_fences", "outbox", "snapshots", "verdicts"];
+    &["database_identity", "host_snapshots", "instance_fences", "outbox", "verdicts"];
 
 /// Where a table of ours differs from Nova's on purpose: the table, who has the line (`Nova` or
 /// `ours`), the line as [`lines`] has it, and why.
