@@ -16,6 +16,7 @@
 
 pub mod action;
 pub mod block_device;
+pub mod buried;
 pub mod census;
 pub mod compute_node;
 pub mod fault;

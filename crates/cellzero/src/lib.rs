@@ -64,8 +64,8 @@ pub use cellzero_orchestrator::{
     Repair, ReportError, RetryError, SettleError, Settled, Since, SystemUuids, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
-    BreakerOptions, CellAnswered, CellError, CellReport, InstanceCount, InstanceCounts, Page,
-    ReadError, SkipReason,
+    BreakerOptions, BuriedAs, BuriedGroup, Cell0Report, CellAnswered, CellError, CellReport,
+    Clearance, InstanceCount, InstanceCounts, Page, ReadError, SkipReason, TriageError,
 };
 pub use cellzero_scheduler::{
     Aggregate, Decision, FilterSchedulerOptions, GroupPolicy, HostState, Scheduler, SchedulerError,

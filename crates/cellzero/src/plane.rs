@@ -12,7 +12,7 @@ use cellzero_orchestrator::{
     FsckOptions, FsckReport, Orchestrator, Repair, RetryError, SettleError, Settled, WhatIf,
     explain, fsck,
 };
-use cellzero_router::{InstanceCounts, Page, ReadError, Router};
+use cellzero_router::{Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError};
 use cellzero_types::{
     BootRequest, CellUuid, Instance, InstanceAction, InstanceUuid, ListQuery, PlaneUuid,
     RequestContext, Verdict,
@@ -261,6 +261,18 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<Option<Explanation>, Write<ExplainError>> {
         self.orchestrator()?.explain(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// All of cell0 in groups by reason, project, flavor, zone and day, the largest first, with the
+    /// capacity that would clear each; for an admin. It holds one page of 250 instances and at most
+    /// 10,000 groups, however many instances there are.
+    ///
+    /// Two statements in cell0 and two in the API database for each page.
+    ///
+    /// # Errors
+    /// [`TriageError`]: not an admin, a plane that Nova made, or a database.
+    pub async fn cell0_report(&self, ctx: &RequestContext) -> Result<Cell0Report, TriageError> {
+        self.0.router.cell0_report(ctx).await
     }
 
     /// How many instances of a request, up to `most`, would find a host now, in which cells, and what

@@ -43,6 +43,9 @@ pub enum ExplainError {
     /// The embedder's scheduler decides in its own way, so that it cannot be asked how many fit.
     #[error("the plane's own scheduler does not say what it decides from; boot to learn what fits")]
     NoSnapshot,
+    /// The runtime ended meanwhile.
+    #[error("the runtime was shut down before the answer was computed")]
+    Closed,
 }
 
 /// A burial, and how it looks now.
@@ -100,13 +103,23 @@ pub async fn replay(
     uuid: InstanceUuid,
 ) -> Result<Option<Verdict>, ExplainError> {
     let Some(kept) = router.kept_verdict(ctx, uuid).await? else { return Ok(None) };
-    let Some((asked, snapshot)) = read_basis(uuid, &kept)? else { return Ok(None) };
-    let verdict = cellzero_scheduler::replay(&snapshot, &asked);
-    Ok(verdict.map(|verdict| seen_by(ctx, verdict)))
+    let again = off_thread(move || -> Result<Option<Verdict>, ReadError> {
+        let basis = read_basis(uuid, &kept)?;
+        Ok(basis.and_then(|(asked, snapshot)| cellzero_scheduler::replay(&snapshot, &asked)))
+    });
+    let verdict = again.await??;
+    Ok(verdict.map(|verdict| if ctx.is_admin { verdict } else { verdict.for_project() }))
 }
 
-fn seen_by(ctx: &RequestContext, verdict: Verdict) -> Verdict {
-    if ctx.is_admin { verdict } else { verdict.for_project() }
+/// Computes beside the runtime: thousands of hosts take some milliseconds.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ExplainError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(ExplainError::Closed),
+    }
 }
 
 fn read_basis(
@@ -115,12 +128,10 @@ fn read_basis(
 ) -> Result<Option<(Asked, Snapshot)>, ReadError> {
     let Some((asked, snapshot)) = &kept.basis else { return Ok(None) };
     let damaged = |what: &str, error: &dyn std::fmt::Display| {
-        DatabaseError::damaged(format!("{what} the verdict of instance {uuid}: {error}"))
+        DatabaseError::damaged(format!("{what} behind the verdict of instance {uuid}: {error}"))
     };
-    let asked =
-        serde_json::from_str(asked).map_err(|error| damaged("what was asked for", &error))?;
-    let snapshot =
-        Snapshot::decode(snapshot).map_err(|error| damaged("the snapshot behind", &error))?;
+    let asked = serde_json::from_str(asked).map_err(|error| damaged("the request", &error))?;
+    let snapshot = Snapshot::decode(snapshot).map_err(|error| damaged("the snapshot", &error))?;
     Ok(Some((asked, snapshot)))
 }
 
@@ -145,26 +156,31 @@ impl Orchestrator {
             .await
             .map_err(ReadError::from)?;
         let Some(spec) = specs.pop() else { return Ok(None) };
-        let decision = self.decide_now(spec, deadline).await?;
-        let both = read_basis(uuid, &kept)?.zip(decision.snapshot.as_deref());
-        let since = both.map(|((_, then), now)| since(&kept, &then, now));
-        let answer = decision.answers.into_iter().next();
+        let Decision { answers, snapshot } = self.decide_now(spec, deadline).await?;
+        let answer = answers.into_iter().next();
+        let fits_now = matches!(answer, Some(Ok(_)));
+        let verdict = kept.verdict.clone();
+        if !ctx.is_admin {
+            let verdict = verdict.for_project();
+            return Ok(Some(Explanation {
+                verdict,
+                fits_now,
+                place: None,
+                verdict_now: None,
+                since: None,
+            }));
+        }
+        let compared = off_thread(move || -> Result<Option<Since>, ReadError> {
+            let both = read_basis(uuid, &kept)?.zip(snapshot);
+            Ok(both.map(|((_, then), now)| since(&kept, &then, &now)))
+        });
+        let since = compared.await??;
         let (place, verdict_now) = match answer {
             Some(Ok(selection)) => (Some(selection), None),
             Some(Err(verdict)) => (None, Some(verdict)),
             None => (None, None),
         };
-        let fits_now = place.is_some();
-        Ok(Some(match ctx.is_admin {
-            true => Explanation { verdict: kept.verdict, fits_now, place, verdict_now, since },
-            false => Explanation {
-                verdict: kept.verdict.for_project(),
-                fits_now,
-                place: None,
-                verdict_now: None,
-                since: None,
-            },
-        }))
+        Ok(Some(Explanation { verdict, fits_now, place, verdict_now, since }))
     }
 
     /// How many instances of a request, up to `most`, would find a host now. What the request says
@@ -184,7 +200,7 @@ impl Orchestrator {
         let spec = self.spec_of(ctx, request, uuid, deadline).await?;
         let decision = self.decide_now(spec.clone(), deadline).await?;
         let snapshot: Arc<Snapshot> = decision.snapshot.ok_or(ExplainError::NoSnapshot)?;
-        let fit = how_many_fit(&snapshot, &spec, most);
+        let fit = off_thread(move || how_many_fit(&snapshot, &spec, most)).await?;
         Ok(match ctx.is_admin {
             true => WhatIf { fit: fit.instances, by_cell: fit.by_cell, next: fit.next },
             false => WhatIf { fit: fit.instances, by_cell: BTreeMap::new(), next: None },

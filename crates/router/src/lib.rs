@@ -11,12 +11,14 @@ mod count;
 mod list;
 mod scatter;
 mod show;
+mod triage;
 
 pub use breaker::BreakerOptions;
 pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
 pub use count::{InstanceCount, InstanceCounts};
 pub use list::{CellAnswered, CellReport, Page, SkipReason};
 pub use scatter::{CellAnswer, DownCells, Gathered, scatter_gather};
+pub use triage::{BuriedAs, BuriedGroup, Cell0Report, Clearance, TriageError};
 
 use cellzero_api_db::ApiDatabase;
 use cellzero_database::DatabaseError;

@@ -32,3 +32,4 @@ mod schema;
 mod silent_midway;
 mod silent_sweep;
 mod support;
+mod triage;

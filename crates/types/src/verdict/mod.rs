@@ -114,6 +114,12 @@ impl Verdict {
         }
     }
 
+    /// Why the hosts that came nearest were refused, where hosts were asked: the last of the primary
+    /// reasons, since those hosts passed all filters before it.
+    pub fn nearest_refusal(&self) -> Option<Refusal> {
+        Some(self.no_host()?.all.primary.last()?.refusal)
+    }
+
     /// Of the group of which only `fit` of at least `min_count` fit, where this is why the next does
     /// not.
     #[must_use]
