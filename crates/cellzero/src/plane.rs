@@ -369,8 +369,8 @@ impl ControlPlane {
         self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed)
     }
 
-    /// How an instance waits for what it needs, to be retried by itself; none where it does not. Two
-    /// statements.
+    /// How an instance waits for what it needs, to be retried by itself; none where it does not, and
+    /// on a plane that Nova made. Two statements.
     ///
     /// # Errors
     /// [`ReadError::InstanceNotFound`] for one that `ctx` may not see, or the API database's.
@@ -380,6 +380,9 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<Option<WaitingState>, ReadError> {
         self.0.router.mapping(ctx, uuid).await?;
+        if self.0.router.cells().is_foreign() {
+            return Ok(None);
+        }
         let deadline = Deadline::after(ctx.timeout);
         Ok(self.0.api.run("read_waiting", deadline, move |conn| waiting::find(conn, uuid)).await?)
     }

@@ -80,6 +80,7 @@ async fn show_and_list_all(nova: &Nova) {
         nova.plane.show(&admin, uuid).await.unwrap();
         nova.plane.actions(&admin, uuid).await.unwrap();
         assert_eq!(nova.plane.verdict(&admin, uuid).await.unwrap(), None);
+        assert_eq!(nova.plane.waiting(&admin, uuid).await.unwrap(), None);
     }
     assert_eq!(nova.plane.cells().list().await.unwrap().len(), 3);
     assert!(!nova.plane.flavors().list().await.unwrap().is_empty());
