@@ -286,7 +286,7 @@ impl<K> Connection<K> {
             TransactionStep::Ended => 0,
             TransactionStep::SavepointRestored => self.depth,
         };
-        self.progress.note_asks(self.depth == 0);
+        self.progress.note_asks(self.depth == 0 && self.backend != Backend::Sqlite);
         match &mut self.sql.any {
             AnyConnection::Sqlite(_) => self.watch.failed.store(false, Ordering::Relaxed),
             AnyConnection::Postgres(net) => step.tell(net),

@@ -352,7 +352,7 @@ impl<K: SchemaKind> Pool<K> {
                 return;
             }
         };
-        progress.note_asks(true);
+        progress.note_asks(self.url.backend() != Backend::Sqlite);
         let result = work(&mut connection);
         if connection.is_broken() || connection.depth > 0 {
             // Out of the pool before the caller goes on, so that it finds none of them again.

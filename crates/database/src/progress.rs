@@ -12,8 +12,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// It has a connection and no transaction is open, so a statement may end after the deadline.
-    /// Otherwise it ends at the deadline by itself, and what it says is worth a moment's wait.
+    /// It has a connection to a server and no transaction is open, so a statement may end after the
+    /// deadline. Otherwise it ends at the deadline by itself, and what it says is worth a moment's wait.
     pub(crate) fn note_asks(&self, asks: bool) {
         self.asks.store(asks, Ordering::SeqCst);
     }
