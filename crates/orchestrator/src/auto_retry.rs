@@ -11,7 +11,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use cellzero_api_db::boot_state::{FIRST_EPOCH, FIRST_VERSION, Ticket};
 use cellzero_api_db::host_capacity::{self, ChangedHost};
 use cellzero_api_db::waiting::{self, DueClass, NewWaiting, Waiting, WaitingClass};
 use cellzero_api_db::{ApiConnection, request_spec};
@@ -36,6 +35,9 @@ const WAKES_AT_ONCE: usize = 8;
 
 /// For how long those on their way hold up the next round; they are settled long before, or stuck.
 const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(60);
+
+/// Longer times are cut to this: what every backend can store, counted from now.
+const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// What an operator may set of automatic retry. Who wants it is said by the request, else by the
 /// quota `auto_retry` of its project, else by [`OrchestratorOptions::quota`].
@@ -193,19 +195,9 @@ impl Orchestrator {
             instance_uuid: waiting.instance_uuid,
             ..spec.clone()
         };
-        let ticket = |waiting: &Waiting| Ticket {
-            instance_uuid: waiting.instance_uuid,
-            // What is buried has claimed nothing.
-            epoch: FIRST_EPOCH,
-            request_version: FIRST_VERSION,
-        };
-        let request = SelectRequest {
-            group: GroupUuid(Uuid::nil()),
-            specs: oldest.iter().map(of).collect(),
-            tickets: oldest.iter().map(ticket).collect(),
-            excluded_cells: Vec::new(),
-            deadline: self.step_deadline(),
-        };
+        let specs = oldest.iter().map(of).collect();
+        let request =
+            SelectRequest::without_claims(GroupUuid(Uuid::nil()), specs, self.step_deadline());
         let answers = self.0.scheduler.select_destinations(&request).await?;
         Ok(answers.iter().filter(|answer| answer.is_ok()).count())
     }
@@ -270,10 +262,10 @@ impl Orchestrator {
     /// The API database's.
     pub(crate) async fn delete_unwanted(&self) -> Result<usize, DatabaseError> {
         let Some(kept) = self.0.options.buried_retention else { return Ok(0) };
-        let kept = TimeDelta::from_std(kept).unwrap_or(TimeDelta::MAX);
+        let kept = delta(kept);
         let most = self.0.options.auto_retry.round_max.max(1);
         let find = move |conn: &mut ApiConnection| {
-            let Some(before) = conn.now().checked_sub_signed(kept) else { return Ok(Vec::new()) };
+            let before = conn.now() - kept;
             waiting::unwanted(conn, before, most)
         };
         let unwanted = self.api().run("find_unwanted", self.step_deadline(), find).await?;
@@ -293,7 +285,7 @@ impl Orchestrator {
     /// What becomes of the waiting index once these are decided.
     pub(crate) fn waits_of(&self, members: &[Member], placement: &Placement) -> Waits {
         let options = &self.0.options.auto_retry;
-        let expires_after = TimeDelta::from_std(options.expires_after).unwrap_or(TimeDelta::MAX);
+        let expires_after = delta(options.expires_after);
         let wants = members.iter().filter(|member| member.spec.auto_retry);
         let enter = wants.filter_map(|member| {
             let uuid = member.instance.uuid;
@@ -345,9 +337,7 @@ impl Waits {
             .map(|(uuid, terms)| NewWaiting {
                 instance_uuid: *uuid,
                 class: terms.class.clone(),
-                expires_at: now
-                    .checked_add_signed(terms.expires_after)
-                    .unwrap_or(NaiveDateTime::MAX),
+                expires_at: now + terms.expires_after,
             })
             .collect();
         new.sort_by_key(|waiting| waiting.instance_uuid);
@@ -361,8 +351,11 @@ fn may_change(verdict: &Verdict) -> bool {
 }
 
 fn back_off(first: Duration, longest: Duration, attempts: i32) -> TimeDelta {
-    let wait = first.saturating_mul(1 << attempts.clamp(0, 20)).min(longest);
-    TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)
+    delta(first.saturating_mul(1 << attempts.clamp(0, 20)).min(longest))
+}
+
+fn delta(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time.min(TIME_MAX)).unwrap_or(TimeDelta::MAX)
 }
 
 /// The most of each that a changed host has left; none where no host has changed.

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cellzero_api_db::boot_state::{self, Ticket};
 use cellzero_api_db::request_spec;
 use cellzero_cell_db::verdict::KeptVerdict;
 use cellzero_database::{DatabaseError, Deadline};
@@ -231,18 +230,8 @@ impl Orchestrator {
         spec: RequestSpec,
         deadline: Deadline,
     ) -> Result<Decision, SchedulerError> {
-        let ticket = Ticket {
-            instance_uuid: spec.instance_uuid,
-            epoch: boot_state::FIRST_EPOCH,
-            request_version: boot_state::FIRST_VERSION,
-        };
-        let request = SelectRequest {
-            group: GroupUuid(self.0.uuids.row()),
-            specs: vec![spec],
-            tickets: vec![ticket],
-            excluded_cells: Vec::new(),
-            deadline,
-        };
+        let group = GroupUuid(self.0.uuids.row());
+        let request = SelectRequest::without_claims(group, vec![spec], deadline);
         self.0.scheduler.decide(&request).await
     }
 }

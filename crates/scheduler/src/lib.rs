@@ -23,7 +23,7 @@ pub use select::{Fit, SelectOptions, Selection, Snapshot, how_many_fit, select};
 
 use std::sync::Arc;
 
-use cellzero_api_db::boot_state::Ticket;
+use cellzero_api_db::boot_state::{FIRST_EPOCH, FIRST_VERSION, Ticket};
 use cellzero_database::{DatabaseError, Deadline};
 use cellzero_types::{CellUuid, GroupUuid, RequestSpec, Verdict};
 
@@ -40,6 +40,23 @@ pub struct SelectRequest {
     pub excluded_cells: Vec<CellUuid>,
     /// When the answer is wanted at the latest.
     pub deadline: Deadline,
+}
+
+impl SelectRequest {
+    /// A question about instances that have claimed nothing, in any enabled cell.
+    pub fn without_claims(
+        group: GroupUuid,
+        specs: Vec<RequestSpec>,
+        deadline: Deadline,
+    ) -> SelectRequest {
+        let ticket = |spec: &RequestSpec| Ticket {
+            instance_uuid: spec.instance_uuid,
+            epoch: FIRST_EPOCH,
+            request_version: FIRST_VERSION,
+        };
+        let tickets = specs.iter().map(ticket).collect();
+        SelectRequest { group, specs, tickets, excluded_cells: Vec::new(), deadline }
+    }
 }
 
 /// Why a scheduler gave no answer at all. The group stays accepted and is asked for again; only an

@@ -301,3 +301,27 @@ async fn two_planes_that_wake_at_once_retry_nothing_twice(
     test.check_at_rest();
     other.close().await.unwrap();
 }
+
+#[rstest]
+#[tokio::test]
+async fn endless_times_are_long_ones(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let endless = |config: Config| {
+        let mut options = OrchestratorOptions::default();
+        options.auto_retry.expires_after = Duration::MAX;
+        options.auto_retry.back_off = Duration::MAX;
+        options.auto_retry.back_off_max = Duration::MAX;
+        options.buried_retention = Some(Duration::MAX);
+        config.orchestrator(options)
+    };
+    let Some(mut test) = TestPlane::with(engine, endless).await else { return };
+    test.fill(&[&[(1, 1, 1)]]).await;
+    let uuid = test.boot(&user(), waits("web")).await[0];
+    assert!(home(&test, uuid).await.is_cell0());
+    test.plane.retry(&user(), uuid).await.unwrap();
+    assert_eq!(test.plane.settle().await.unwrap().in_cell0, 1);
+    let state = test.plane.waiting(&user(), uuid).await.unwrap().unwrap();
+    assert_eq!((state.state.as_str(), state.attempts), ("back_off", 1));
+    assert!(home(&test, uuid).await.is_cell0(), "kept without an end");
+}
