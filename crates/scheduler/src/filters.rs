@@ -64,6 +64,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) free: Resources,
     /// How many members of the server group are on it.
     pub(crate) members: u32,
+    /// Its place among the names of all hosts.
+    pub(crate) rank: u32,
 }
 
 /// Whether a host passes.
@@ -84,9 +86,19 @@ const FILTERS: [(Refusal, Passes); Refusal::ALL.len()] = [
     (Refusal::ServerGroup, server_group),
 ];
 
-/// Whether no filter refuses this host.
+/// Whether no filter refuses this host. The filters are written out, since a decision asks this of
+/// every host and calls through a table took a tenth of it.
 pub(crate) fn passes(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    FILTERS.iter().all(|(_, passes)| passes(question, candidate))
+    reports(question, candidate)
+        && is_enabled(question, candidate)
+        && availability_zone(question, candidate)
+        && forced_host(question, candidate)
+        && traits(question, candidate)
+        && aggregate(question, candidate)
+        && vcpus(question, candidate)
+        && memory(question, candidate)
+        && disk(question, candidate)
+        && server_group(question, candidate)
 }
 
 /// Some of the reasons to refuse a host.

@@ -132,12 +132,29 @@ fn has_members(group: Option<&ServerGroup>) -> bool {
 
 fn candidates(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
     let group = snapshot.group.as_ref();
-    let candidate = |host| Candidate {
+    let ranks = ranks(&snapshot.hosts);
+    let candidate = |(index, host): (usize, _)| Candidate {
         host,
         free: host.free(),
         members: group.map_or(0, |group| group.members_on(&host.host)),
+        rank: ranks.as_ref().map_or(index as u32, |ranks| ranks[index]),
     };
-    snapshot.hosts.iter().map(candidate).collect()
+    snapshot.hosts.iter().enumerate().map(candidate).collect()
+}
+
+/// The place of each host among the names of all; none where they stand in this order already, as
+/// databases give them.
+fn ranks(hosts: &[HostState]) -> Option<Vec<u32>> {
+    if hosts.is_sorted_by(|one, next| one.host <= next.host) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..hosts.len()).collect();
+    order.sort_by_key(|index| &hosts[*index].host);
+    let mut ranks = vec![0; hosts.len()];
+    for (rank, index) in order.into_iter().enumerate() {
+        ranks[index] = rank as u32;
+    }
+    Some(ranks)
 }
 
 /// Whether the filters and weighers cannot tell these two apart.
@@ -155,7 +172,7 @@ struct Round<'h, 'r> {
     unasked: &'r [UnaskedCell],
     scale: Scale,
     /// The places in `candidates` of the hosts that pass now, the best on top.
-    open: BinaryHeap<(Score<'h>, usize)>,
+    open: BinaryHeap<(Score, usize)>,
     /// Why no host passes now, once somebody has asked.
     verdict: Option<Verdict>,
 }
@@ -176,7 +193,7 @@ impl<'h, 'r> Round<'h, 'r> {
         round
     }
 
-    fn score(&self, index: usize) -> Score<'h> {
+    fn score(&self, index: usize) -> Score {
         self.scale.score(&self.candidates[index], self.question.group.map(|group| group.policy))
     }
 
@@ -218,7 +235,7 @@ impl<'h, 'r> Round<'h, 'r> {
     /// server group's policy now forbids another member, is of no use as one.
     fn selections(self, chosen: Vec<Result<usize, Verdict>>) -> Vec<Result<Selection, Verdict>> {
         let options = self.question.options;
-        let mut best_of_cell: BTreeMap<CellUuid, Vec<(Score<'h>, usize)>> = BTreeMap::new();
+        let mut best_of_cell: BTreeMap<CellUuid, Vec<(Score, usize)>> = BTreeMap::new();
         for index in chosen.iter().flatten() {
             best_of_cell.entry(self.candidates[*index].host.cell).or_default();
         }
@@ -250,7 +267,7 @@ impl<'h, 'r> Round<'h, 'r> {
 }
 
 /// Keeps the best so many, in order.
-fn keep_best(scored: &mut Vec<(Score<'_>, usize)>, most: usize) {
+fn keep_best(scored: &mut Vec<(Score, usize)>, most: usize) {
     if scored.len() > most {
         scored.select_nth_unstable_by_key(most, |one| Reverse(*one));
         scored.truncate(most);

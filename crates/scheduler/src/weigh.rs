@@ -9,14 +9,14 @@ use crate::host::GroupPolicy;
 
 /// How good a host is. The order of the fields is their priority; greater is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Score<'a> {
+pub(crate) struct Score {
     /// What a soft policy of the server group prefers. It stands first: a user who asks for it
     /// wants it wherever there is room.
     group: i64,
     /// The sum of the free shares of vcpus, memory and disk.
-    free: i128,
+    free: i64,
     /// The first name of the alphabet wins a tie, so that the same input has the same answer.
-    name: Reverse<&'a str>,
+    rank: Reverse<u32>,
 }
 
 /// The measure of free capacity: the largest of the hosts that pass.
@@ -40,11 +40,7 @@ impl Scale {
     }
 
     /// The score of a host, under the policy of the server group where there is one.
-    pub(crate) fn score<'a>(
-        &self,
-        candidate: &Candidate<'a>,
-        policy: Option<GroupPolicy>,
-    ) -> Score<'a> {
+    pub(crate) fn score(&self, candidate: &Candidate<'_>, policy: Option<GroupPolicy>) -> Score {
         let members = i64::from(candidate.members);
         let group = match policy {
             Some(GroupPolicy::SoftAffinity) => members,
@@ -53,14 +49,21 @@ impl Scale {
         };
         let free = &candidate.free;
         let free = share(free.vcpus, self.0.vcpus)
-            + share(free.memory_mb, self.0.memory_mb)
-            + share(free.disk_gb, self.0.disk_gb);
-        Score { group, free, name: Reverse(&candidate.host.host) }
+            .saturating_add(share(free.memory_mb, self.0.memory_mb))
+            .saturating_add(share(free.disk_gb, self.0.disk_gb));
+        Score { group, free, rank: Reverse(candidate.rank) }
     }
 }
 
-/// In billionths: whole numbers, so that equal hosts are equal to the last digit.
-fn share(free: i64, largest: i64) -> i128 {
-    const BILLION: i128 = 1_000_000_000;
-    (i128::from(free) * BILLION).div_euclid(i128::from(largest))
+/// In billionths: whole numbers, so that equal hosts are equal to the last digit. What is free can
+/// be less than nothing, without bound, on a host that claims more than it has.
+fn share(free: i64, largest: i64) -> i64 {
+    const BILLION: i64 = 1_000_000_000;
+    match free.checked_mul(BILLION) {
+        Some(free) => free.div_euclid(largest),
+        None => {
+            let share = (i128::from(free) * i128::from(BILLION)).div_euclid(i128::from(largest));
+            i64::try_from(share).unwrap_or(if free < 0 { i64::MIN } else { i64::MAX })
+        }
+    }
 }
