@@ -1,8 +1,11 @@
 //! Aggregates: named sets of hosts with metadata; an availability zone is one kind of it.
+//!
+//! What changes one begins with [`all_locked`], so that two that change aggregates take turns, and
+//! raises the generation of the hosts that it is about ([`crate::host_capacity`]).
 
 use std::collections::{BTreeMap, HashMap};
 
-use cellzero_database::{DatabaseError, insert_rows};
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
@@ -16,6 +19,95 @@ pub struct HostAggregate {
     pub name: String,
     /// What its hosts have in common, such as `availability_zone`.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// The metadata that makes an aggregate an availability zone.
+pub const ZONE_KEY: &str = "availability_zone";
+
+/// An aggregate, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregateWithHosts {
+    /// Its row id.
+    pub id: i32,
+    /// Its uuid.
+    pub uuid: Option<String>,
+    /// Its name, which no other has.
+    pub name: String,
+    /// What its hosts have in common.
+    pub metadata: BTreeMap<String, String>,
+    /// Its hosts, sorted.
+    pub hosts: Vec<String>,
+}
+
+impl AggregateWithHosts {
+    /// The availability zone that it is, where it is one.
+    pub fn zone(&self) -> Option<&str> {
+        self.metadata.get(ZONE_KEY).map(String::as_str)
+    }
+}
+
+type AggregateRow = (i32, Option<String>, Option<String>);
+
+/// All aggregates by row id. Three statements.
+///
+/// # Errors
+/// The database's.
+pub fn all(conn: &mut ApiConnection) -> Result<Vec<AggregateWithHosts>, DatabaseError> {
+    let rows: Vec<AggregateRow> = aggregates::table
+        .order(aggregates::id)
+        .select((aggregates::id, aggregates::uuid, aggregates::name))
+        .load(conn.sql())?;
+    whole(conn, rows)
+}
+
+/// The same under a lock, so that two that change aggregates take turns. Three statements.
+///
+/// # Errors
+/// The database's.
+pub fn all_locked(conn: &mut ApiConnection) -> Result<Vec<AggregateWithHosts>, DatabaseError> {
+    let rows: Vec<AggregateRow> = load_locked!(
+        conn,
+        aggregates::table.order(aggregates::id).select((
+            aggregates::id,
+            aggregates::uuid,
+            aggregates::name
+        ))
+    )?;
+    whole(conn, rows)
+}
+
+fn whole(
+    conn: &mut ApiConnection,
+    rows: Vec<AggregateRow>,
+) -> Result<Vec<AggregateWithHosts>, DatabaseError> {
+    let items: Vec<(i32, String, String)> = aggregate_metadata::table
+        .select((
+            aggregate_metadata::aggregate_id,
+            aggregate_metadata::key,
+            aggregate_metadata::value,
+        ))
+        .load(conn.sql())?;
+    let members: Vec<(i32, Option<String>)> = aggregate_hosts::table
+        .order(aggregate_hosts::host)
+        .select((aggregate_hosts::aggregate_id, aggregate_hosts::host))
+        .load(conn.sql())?;
+    let mut all: BTreeMap<i32, AggregateWithHosts> = BTreeMap::new();
+    for (id, uuid, name) in rows {
+        let name = name.unwrap_or_default();
+        let (metadata, hosts) = (BTreeMap::new(), Vec::new());
+        all.insert(id, AggregateWithHosts { id, uuid, name, metadata, hosts });
+    }
+    for (id, key, value) in items {
+        if let Some(aggregate) = all.get_mut(&id) {
+            aggregate.metadata.insert(key, value);
+        }
+    }
+    for (id, host) in members {
+        if let (Some(aggregate), Some(host)) = (all.get_mut(&id), host) {
+            aggregate.hosts.push(host);
+        }
+    }
+    Ok(all.into_values().collect())
 }
 
 /// The aggregates of every host that is in one. One statement.
@@ -103,4 +195,85 @@ pub fn insert(
         hosts.iter().map(|host| NewHost { created_at: now, host, aggregate_id }).collect();
     insert_rows!(conn, aggregate_hosts::table, rows);
     host_capacity::raise(conn, hosts, now)
+}
+
+/// Deletes an aggregate that has no hosts, with its metadata. Two statements. To be called in a
+/// transaction.
+///
+/// # Errors
+/// The database's; a violated foreign key where it has hosts.
+pub fn delete(conn: &mut ApiConnection, id: i32) -> Result<(), DatabaseError> {
+    diesel::delete(aggregate_metadata::table.filter(aggregate_metadata::aggregate_id.eq(id)))
+        .execute(conn.sql())?;
+    diesel::delete(aggregates::table.filter(aggregates::id.eq(id))).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Adds a host to an aggregate. Two statements. To be called in a transaction.
+///
+/// # Errors
+/// The database's; a unique violation where it is in it already.
+pub fn add_host(
+    conn: &mut ApiConnection,
+    aggregate_id: i32,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let row = NewHost { created_at: now, host, aggregate_id };
+    diesel::insert_into(aggregate_hosts::table).values(&row).execute(conn.sql())?;
+    host_capacity::raise(conn, &[host.to_owned()], now)
+}
+
+/// Takes a host out of an aggregate; says whether it was in it. Two statements. To be called in a
+/// transaction.
+///
+/// Its generation rises: one that leaves a zone is in the default one.
+///
+/// # Errors
+/// The database's.
+pub fn remove_host(
+    conn: &mut ApiConnection,
+    aggregate_id: i32,
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let gone = diesel::delete(
+        aggregate_hosts::table
+            .filter(aggregate_hosts::aggregate_id.eq(aggregate_id))
+            .filter(aggregate_hosts::host.eq(host)),
+    )
+    .execute(conn.sql())?;
+    host_capacity::raise(conn, &[host.to_owned()], now)?;
+    Ok(gone == 1)
+}
+
+/// Sets one item of an aggregate's metadata, or takes it away with none. One statement, and one for each
+/// five hundred of its hosts. To be called in a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn set_metadata(
+    conn: &mut ApiConnection,
+    aggregate: &AggregateWithHosts,
+    (key, value): (&str, Option<&str>),
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let known = aggregate_metadata::table
+        .filter(aggregate_metadata::aggregate_id.eq(aggregate.id))
+        .filter(aggregate_metadata::key.eq(key));
+    match value {
+        None => {
+            diesel::delete(known).execute(conn.sql())?;
+        }
+        Some(value) if aggregate.metadata.contains_key(key) => {
+            diesel::update(known)
+                .set((aggregate_metadata::value.eq(value), aggregate_metadata::updated_at.eq(now)))
+                .execute(conn.sql())?;
+        }
+        Some(value) => {
+            let item = NewItem { created_at: now, aggregate_id: aggregate.id, key, value };
+            diesel::insert_into(aggregate_metadata::table).values(&item).execute(conn.sql())?;
+        }
+    }
+    host_capacity::raise(conn, &aggregate.hosts, now)
 }

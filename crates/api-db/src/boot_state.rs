@@ -3,7 +3,9 @@
 //! It lives from accept to archive, and is the tombstone of a deleted instance. Its row is the
 //! lock of every decision about the instance: each transaction that decides touches it first.
 
-use std::collections::HashMap;
+mod found;
+
+use std::collections::{BTreeMap, HashMap};
 
 use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid};
@@ -13,6 +15,8 @@ use diesel::prelude::*;
 
 use crate::schema::{boot_states, build_requests};
 use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
+
+pub use found::{FoundInstance, insert_found};
 
 /// The right of one orchestrator to bring one instance home, as long as the epoch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -657,6 +661,31 @@ impl From<&Instance> for AdoptedState {
             outline: Outline::from(instance),
         }
     }
+}
+
+/// Those of these instances that have a boot state, with its epoch, locked to the end of the
+/// transaction. One statement for each five hundred.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn lock_epochs(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<BTreeMap<InstanceUuid, i64>, DatabaseError> {
+    let mut epochs = BTreeMap::new();
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        let rows: Vec<(String, i64)> = load_locked!(
+            conn,
+            boot_states::table
+                .filter(boot_states::instance_uuid.eq_any(chunk))
+                .order(boot_states::instance_uuid)
+                .select((boot_states::instance_uuid, boot_states::epoch))
+        )?;
+        for (uuid, epoch) in rows {
+            epochs.insert(parse(&uuid)?, epoch);
+        }
+    }
+    Ok(epochs)
 }
 
 /// Sets the epochs of an instance, and lets nobody lease it any more: a repair. Where there is no

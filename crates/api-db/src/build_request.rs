@@ -146,6 +146,19 @@ pub fn scan(
     }
 }
 
+/// How many build requests are older than `since`, and when the oldest was made. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn older_than(
+    conn: &mut ApiConnection,
+    since: NaiveDateTime,
+) -> Result<(i64, Option<NaiveDateTime>), DatabaseError> {
+    use diesel::dsl::{count_star, min};
+    let old = build_requests::table.filter(build_requests::created_at.lt(since));
+    Ok(old.select((count_star(), min(build_requests::created_at))).get_result(conn.sql())?)
+}
+
 /// How many of these instances have a build request. One statement.
 ///
 /// # Errors

@@ -1,5 +1,8 @@
 //! The cell mapping: how to reach one cell.
 
+mod change;
+mod queue;
+
 use std::fmt;
 
 use cellzero_database::{DatabaseError, DatabaseUrl, UrlError, load_locked};
@@ -9,6 +12,9 @@ use diesel::prelude::*;
 
 use crate::schema::cell_mappings;
 use crate::{ApiConnection, parse};
+
+pub use change::{MappingChange, update};
+pub use queue::same_queue;
 
 /// The name that cell0 gets.
 pub const CELL0_NAME: &str = "cell0";
@@ -273,6 +279,22 @@ pub fn all_locked(conn: &mut ApiConnection) -> Result<Vec<CellMapping>, Database
     let rows: Vec<Row> =
         load_locked!(conn, cell_mappings::table.order(cell_mappings::id).select(COLUMNS))?;
     rows.into_iter().map(mapping).collect()
+}
+
+/// One cell mapping under a lock: what maps hosts or instances to the cell takes turns by it. One
+/// statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn lock(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+) -> Result<Option<CellMapping>, DatabaseError> {
+    let rows: Vec<Row> = load_locked!(
+        conn,
+        cell_mappings::table.filter(cell_mappings::uuid.eq(cell.text())).select(COLUMNS)
+    )?;
+    rows.into_iter().next().map(mapping).transpose()
 }
 
 #[derive(Insertable)]

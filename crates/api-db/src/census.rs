@@ -9,11 +9,11 @@ use cellzero_types::Resources;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use crate::ApiConnection;
 use crate::schema::{
     boot_intents, boot_states, build_requests, claims, host_capacity, host_mappings,
     instance_mappings, outbox, request_specs,
 };
+use crate::{ApiConnection, archive};
 
 /// An instance mapping, in few columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct ApiSeen {
     pub intents: Vec<(i64, String)>,
     /// Its claim.
     pub claim: Option<ClaimSeen>,
+    /// Whether it is archived. It is looked for only where uuids are named.
+    pub archived: bool,
 }
 
 /// What a part of a walk has seen of each uuid.
@@ -59,7 +61,7 @@ pub type Seen = BTreeMap<String, ApiSeen>;
 
 /// Reads what is known of the uuids in `scope`, which ends where a table gave as many rows as it
 /// may. Six statements, three on a plane that Nova made; for named uuids that many for each five
-/// hundred.
+/// hundred, and one more on a plane of our own.
 ///
 /// # Errors
 /// The database's.
@@ -74,6 +76,11 @@ pub fn read(
     if whose == Whose::Ours {
         read_states(conn, scope, &mut seen)?;
         read_claims(conn, scope, &mut seen)?;
+        if let Scope::These(uuids) = &*scope {
+            for uuid in archive::archived(conn, uuids)? {
+                seen.entry(uuid).or_default().archived = true;
+            }
+        }
     }
     if let Some(upto) = scope.upto() {
         seen.retain(|uuid, _| uuid.as_str() <= upto);

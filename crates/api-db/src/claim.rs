@@ -203,6 +203,36 @@ pub fn count_by_host(
     Ok(counts)
 }
 
+/// How many instances claim a host. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_on_host(conn: &mut ApiConnection, host: &str) -> Result<i64, DatabaseError> {
+    Ok(claims::table.filter(claims::host.eq(host)).count().get_result(conn.sql())?)
+}
+
+/// Claims what instances that were found in a cell take from their hosts, whether or not so much is
+/// left, and counts the claims of these hosts again; a host that is not known yet counts them when it
+/// is. One statement for each hundred claims, and four for each host. To be called in a transaction.
+///
+/// # Errors
+/// The database's; a unique violation where an instance has a claim.
+pub fn adopt(
+    conn: &mut ApiConnection,
+    claims: &[Claim],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let hosts = per_host(claims);
+    for host in hosts.keys() {
+        host_capacity::lock(conn, host)?;
+    }
+    insert(conn, claims, now)?;
+    for host in hosts.keys() {
+        host_capacity::count_claims(conn, host, now)?;
+    }
+    Ok(())
+}
+
 /// Makes an instance's claim this one, whether or not its host has so much left, and counts the
 /// claims of the hosts again: a repair. None frees it. To be called in a transaction.
 ///

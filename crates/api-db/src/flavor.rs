@@ -185,17 +185,54 @@ struct NewAccess<'a> {
     project_id: &'a str,
 }
 
-/// Lets a project use a private flavor. One statement.
+/// Lets projects use a private flavor. One statement for each hundred.
 ///
 /// # Errors
-/// The database's; a unique violation where it may already.
+/// The database's; a unique violation where one may already.
 pub fn allow(
     conn: &mut ApiConnection,
     flavor_id: i32,
-    project_id: &str,
+    projects: &[String],
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let row = NewAccess { created_at: now, flavor_id, project_id };
-    diesel::insert_into(flavor_projects::table).values(&row).execute(conn.sql())?;
+    let rows: Vec<NewAccess<'_>> = projects
+        .iter()
+        .map(|project_id| NewAccess { created_at: now, flavor_id, project_id })
+        .collect();
+    insert_rows!(conn, flavor_projects::table, rows);
     Ok(())
+}
+
+/// The projects that may use a private flavor, sorted. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn projects(conn: &mut ApiConnection, flavor_id: i32) -> Result<Vec<String>, DatabaseError> {
+    let projects = flavor_projects::table
+        .filter(flavor_projects::flavor_id.eq(flavor_id))
+        .order(flavor_projects::project_id)
+        .select(flavor_projects::project_id)
+        .load(conn.sql())?;
+    Ok(projects)
+}
+
+/// Deletes a flavor with its extra specs and who may use it; says whether there was one. Instances
+/// keep the copy that they were made with. Four statements, one where there is none. To be called in
+/// a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn delete(conn: &mut ApiConnection, flavorid: &str) -> Result<bool, DatabaseError> {
+    let known: Option<i32> = flavors::table
+        .filter(flavors::flavorid.eq(flavorid))
+        .select(flavors::id)
+        .first(conn.sql())
+        .optional()?;
+    let Some(id) = known else { return Ok(false) };
+    diesel::delete(flavor_extra_specs::table.filter(flavor_extra_specs::flavor_id.eq(id)))
+        .execute(conn.sql())?;
+    diesel::delete(flavor_projects::table.filter(flavor_projects::flavor_id.eq(id)))
+        .execute(conn.sql())?;
+    let gone = diesel::delete(flavors::table.filter(flavors::id.eq(id))).execute(conn.sql())?;
+    Ok(gone == 1)
 }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cellzero_database::{DatabaseError, load_locked};
+use cellzero_database::{DatabaseError, insert_rows, load_locked};
 use cellzero_types::{CellUuid, ComputeNode, Resources};
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::case_when;
@@ -128,7 +128,7 @@ struct NewRow<'a> {
     traits: String,
     service_disabled: bool,
     forced_down: bool,
-    last_seen_up: NaiveDateTime,
+    last_seen_up: Option<NaiveDateTime>,
     generation: i64,
     served_generation: i64,
     created_at: NaiveDateTime,
@@ -138,7 +138,8 @@ struct NewRow<'a> {
 const SILENCE_MAX: TimeDelta = TimeDelta::days(365);
 
 /// Stores what a host of this cell reports; what is claimed stays. The first report after a silence
-/// of `silent_after` counts as a return. One statement, two for a new host.
+/// of `silent_after` counts as a return. One statement; three for a new host, six where adopted
+/// instances claim it already. To be called in a transaction.
 ///
 /// # Errors
 /// The database's.
@@ -179,27 +180,119 @@ pub fn report(
         ))
         .execute(conn.sql())?;
     if updated == 0 {
-        let row = NewRow {
-            host: &node.host,
-            node: &node.hypervisor_hostname,
-            cell_uuid: cell.text(),
-            vcpus_limit: column_number(limit.vcpus),
-            memory_mb_limit: column_number(limit.memory_mb),
-            disk_gb_limit: column_number(limit.disk_gb),
-            vcpus_used: 0,
-            memory_mb_used: 0,
-            disk_gb_used: 0,
-            traits,
+        let host = Discovered {
+            node: node.clone(),
             service_disabled: false,
             forced_down: false,
-            last_seen_up: now,
-            generation: 1,
-            served_generation: 0,
-            created_at: now,
+            last_seen_up: Some(now),
         };
-        diesel::insert_into(host_capacity::table).values(&row).execute(conn.sql())?;
+        insert(conn, cell, &[&host], now)?;
     }
     Ok(())
+}
+
+/// A host that was found in the tables of its cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discovered {
+    /// Its size.
+    pub node: ComputeNode,
+    /// Whether an operator has taken it out of scheduling.
+    pub service_disabled: bool,
+    /// Whether an operator has declared it down.
+    pub forced_down: bool,
+    /// When it was up last.
+    pub last_seen_up: Option<NaiveDateTime>,
+}
+
+/// Stores hosts of this cell that were found there, with what adopted instances claim of them. One
+/// that is known from when it was mapped before gets its new size, and keeps its traits. One statement
+/// for each five hundred, one for each hundred new ones, one more for each that is known, and three
+/// for each that is claimed. To be called in a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn discover(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    hosts: &[Discovered],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let names: Vec<&str> = hosts.iter().map(|host| host.node.host.as_str()).collect();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for names in names.chunks(crate::IN_LIST_MAX) {
+        let rows: Vec<String> = host_capacity::table
+            .filter(host_capacity::host.eq_any(names))
+            .select(host_capacity::host)
+            .load(conn.sql())?;
+        known.extend(rows);
+    }
+    let (known, new): (Vec<&Discovered>, Vec<&Discovered>) =
+        hosts.iter().partition(|host| known.contains(&host.node.host));
+    for host in known {
+        let limit = host.node.limit();
+        diesel::update(host_capacity::table.find(&host.node.host))
+            .set((
+                host_capacity::node.eq(&host.node.hypervisor_hostname),
+                host_capacity::cell_uuid.eq(cell.text()),
+                host_capacity::vcpus_limit.eq(column_number(limit.vcpus)),
+                host_capacity::memory_mb_limit.eq(column_number(limit.memory_mb)),
+                host_capacity::disk_gb_limit.eq(column_number(limit.disk_gb)),
+                host_capacity::service_disabled.eq(host.service_disabled),
+                host_capacity::forced_down.eq(host.forced_down),
+                host_capacity::last_seen_up.eq(host.last_seen_up),
+                host_capacity::generation.eq(host_capacity::generation + 1),
+                host_capacity::updated_at.eq(now),
+            ))
+            .execute(conn.sql())?;
+    }
+    insert(conn, cell, &new, now)
+}
+
+/// Adds hosts that are not known. Adopted instances may claim them already.
+fn insert(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    hosts: &[&Discovered],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    use crate::schema::claims;
+    let rows: Vec<NewRow<'_>> = hosts.iter().map(|host| new_row(cell, host, now)).collect();
+    insert_rows!(conn, host_capacity::table, rows);
+    let names: Vec<&str> = hosts.iter().map(|host| host.node.host.as_str()).collect();
+    for names in names.chunks(crate::IN_LIST_MAX) {
+        let claimed: Vec<String> = claims::table
+            .filter(claims::host.eq_any(names))
+            .select(claims::host)
+            .distinct()
+            .order(claims::host)
+            .load(conn.sql())?;
+        for host in claimed {
+            count_claims(conn, &host, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn new_row<'a>(cell: CellUuid, host: &'a Discovered, now: NaiveDateTime) -> NewRow<'a> {
+    let limit = host.node.limit();
+    NewRow {
+        host: &host.node.host,
+        node: &host.node.hypervisor_hostname,
+        cell_uuid: cell.text(),
+        vcpus_limit: column_number(limit.vcpus),
+        memory_mb_limit: column_number(limit.memory_mb),
+        disk_gb_limit: column_number(limit.disk_gb),
+        vcpus_used: 0,
+        memory_mb_used: 0,
+        disk_gb_used: 0,
+        traits: serde_json::json!(host.node.traits).to_string(),
+        service_disabled: host.service_disabled,
+        forced_down: host.forced_down,
+        last_seen_up: host.last_seen_up,
+        generation: 1,
+        served_generation: 0,
+        created_at: now,
+    }
 }
 
 /// Takes a host out of scheduling, or back in; says whether it is known. One statement.
@@ -373,7 +466,7 @@ pub fn note_served(conn: &mut ApiConnection, hosts: &[ChangedHost]) -> Result<()
 ///
 /// # Errors
 /// The database's.
-pub(crate) fn lock(conn: &mut ApiConnection, host: &str) -> Result<(), DatabaseError> {
+pub fn lock(conn: &mut ApiConnection, host: &str) -> Result<(), DatabaseError> {
     let _: Vec<String> = load_locked!(
         conn,
         host_capacity::table.filter(host_capacity::host.eq(host)).select(host_capacity::host)
@@ -407,6 +500,27 @@ pub fn count_claims(
             host_capacity::updated_at.eq(now),
         ))
         .execute(conn.sql())?;
+    Ok(())
+}
+
+/// Every host, by name. One statement.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn all(conn: &mut ApiConnection) -> Result<Vec<HostCapacity>, DatabaseError> {
+    let rows: Vec<Row> = host_capacity::table
+        .order(host_capacity::host)
+        .select(Row::as_select())
+        .load(conn.sql())?;
+    rows.into_iter().map(capacity).collect()
+}
+
+/// Forgets a host, which the caller has locked and which nobody claims. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn delete(conn: &mut ApiConnection, host: &str) -> Result<(), DatabaseError> {
+    diesel::delete(host_capacity::table.find(host)).execute(conn.sql())?;
     Ok(())
 }
 

@@ -240,6 +240,45 @@ pub fn adopt(
     Ok(())
 }
 
+#[derive(Insertable)]
+#[diesel(table_name = instance_mappings, treat_none_as_default_value = false)]
+struct NewFoundRow<'a> {
+    created_at: NaiveDateTime,
+    updated_at: NaiveDateTime,
+    instance_uuid: String,
+    cell_id: i32,
+    project_id: &'a str,
+    queued_for_delete: bool,
+    user_id: &'a str,
+}
+
+/// Maps instances that were found in the cell with this row id to it, as of the time at which each was
+/// accepted; a deleted one is queued for delete. One statement for each hundred.
+///
+/// # Errors
+/// The database's; a unique violation where one is mapped.
+pub fn insert_found(
+    conn: &mut ApiConnection,
+    found: &[&Instance],
+    cell_id: i32,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewFoundRow<'_>> = found
+        .iter()
+        .map(|instance| NewFoundRow {
+            created_at: instance.created_at.unwrap_or(now),
+            updated_at: now,
+            instance_uuid: instance.uuid.text(),
+            cell_id,
+            project_id: &instance.project_id,
+            queued_for_delete: instance.deleted,
+            user_id: &instance.user_id,
+        })
+        .collect();
+    insert_rows!(conn, instance_mappings::table, rows);
+    Ok(())
+}
+
 /// A page of the instances that are not queued for delete, by when they were accepted.
 #[derive(Debug, Clone)]
 pub struct MappedQuery {

@@ -7,12 +7,14 @@
 //! `outbox`, `quota_locks`, `retries`) stands beside them.
 
 pub mod aggregate;
+pub mod archive;
 pub mod boot_group;
 pub mod boot_history;
 pub mod boot_intent;
 pub mod boot_state;
 pub mod build_request;
 pub mod cell_mapping;
+pub mod cell_use;
 pub mod census;
 pub mod claim;
 pub mod client_token;
@@ -24,6 +26,7 @@ pub mod instance_mapping;
 pub mod key_pair;
 pub mod outbox;
 pub mod outline;
+pub mod prune;
 pub mod quota;
 pub mod request_spec;
 pub mod retry;
@@ -47,7 +50,7 @@ pub enum Api {}
 
 impl SchemaKind for Api {
     const NAME: &'static str = "api";
-    const SCHEMA_VERSION: i64 = 1;
+    const SCHEMA_VERSION: i64 = 2;
     const OLDEST_VERSION: i64 = 1;
 
     fn migrations(backend: Backend) -> EmbeddedMigrations {

@@ -1,8 +1,13 @@
 //! Quotas: how many instances, cores and memory a project may have.
 //!
+//! A limit is the project's own row in `quotas`, else that of the class `default` in
+//! `quota_classes`, else the configuration's, else there is none; -1 says that there is none.
+//!
 //! Usage is counted, never kept: every accepted instance that is not queued for delete and not
 //! buried in cell0. A row of `quota_locks` makes the accepts of one project take turns, so that a
 //! limit is never exceeded; without a limit nothing is locked or counted.
+
+use std::collections::BTreeMap;
 
 use cellzero_database::{DatabaseError, ErrorKind, each, savepoint};
 use cellzero_types::CellUuid;
@@ -59,6 +64,85 @@ pub struct Usage {
     pub ram_mb: i64,
 }
 
+/// What can be limited, and `auto_retry`, which is no amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QuotaResource {
+    /// Instances.
+    Instances,
+    /// Vcpus.
+    Cores,
+    /// Memory, in MiB.
+    Ram,
+    /// Whether what is buried is retried by itself: 0 for no, anything else for yes.
+    AutoRetry,
+}
+
+impl QuotaResource {
+    /// All of them.
+    pub const ALL: [QuotaResource; 4] = [
+        QuotaResource::Instances,
+        QuotaResource::Cores,
+        QuotaResource::Ram,
+        QuotaResource::AutoRetry,
+    ];
+
+    /// Its name in the tables, as in Nova.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            QuotaResource::Instances => "instances",
+            QuotaResource::Cores => "cores",
+            QuotaResource::Ram => "ram",
+            QuotaResource::AutoRetry => "auto_retry",
+        }
+    }
+
+    /// The resource of this name, where there is one.
+    pub fn named(name: &str) -> Option<QuotaResource> {
+        QuotaResource::ALL.into_iter().find(|resource| resource.as_str() == name)
+    }
+}
+
+/// Where a limit comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitSource {
+    /// The project's own row.
+    Project,
+    /// The row of the class `default`.
+    Class,
+    /// The configuration of the plane; without a limit there, there is none.
+    Configuration,
+}
+
+/// What a limit is set for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaOf {
+    /// One project.
+    Project(String),
+    /// Every project without a row of its own: the class `default`, the only one that is read.
+    DefaultClass,
+}
+
+/// The class of every project, as in Nova.
+pub const DEFAULT_CLASS: &str = "default";
+
+/// Rank of the source, resource and limit.
+type Row = (i64, Option<String>, Option<i32>);
+
+fn limit_rows(conn: &mut ApiConnection, project_id: &str) -> Result<Vec<Row>, DatabaseError> {
+    // Rank 0 goes first, so that the project's own rows overwrite the class's.
+    let mut rows: Vec<Row> = each!(conn.sql(), c => {
+        let class = quota_classes::table
+            .filter(quota_classes::class_name.eq(DEFAULT_CLASS))
+            .select((0.into_sql::<BigInt>(), quota_classes::resource, quota_classes::hard_limit));
+        let own = quotas::table
+            .filter(quotas::project_id.eq(project_id))
+            .select((1.into_sql::<BigInt>(), quotas::resource.nullable(), quotas::hard_limit));
+        class.union_all(own).load(c)
+    })?;
+    rows.sort_by_key(|(rank, _, _)| *rank);
+    Ok(rows)
+}
+
 /// The limits of a project: its own rows, or those of the class `default`, or `fallback`. One
 /// statement.
 ///
@@ -69,22 +153,36 @@ pub fn limits(
     project_id: &str,
     fallback: QuotaLimits,
 ) -> Result<QuotaLimits, DatabaseError> {
-    // Rank 0 goes first, so that the project's own rows overwrite the class's.
-    let mut rows: Vec<(i64, Option<String>, Option<i32>)> = each!(conn.sql(), c => {
-        let class = quota_classes::table
-            .filter(quota_classes::class_name.eq("default"))
-            .select((0.into_sql::<BigInt>(), quota_classes::resource, quota_classes::hard_limit));
-        let own = quotas::table
-            .filter(quotas::project_id.eq(project_id))
-            .select((1.into_sql::<BigInt>(), quotas::resource.nullable(), quotas::hard_limit));
-        class.union_all(own).load(c)
-    })?;
-    rows.sort_by_key(|(rank, _, _)| *rank);
     let mut limits = fallback;
-    for (_, resource, limit) in rows {
+    for (_, resource, limit) in limit_rows(conn, project_id)? {
         limits.set(resource.as_deref().unwrap_or_default(), limit);
     }
     Ok(limits)
+}
+
+/// The limits of a project as [`limits`] gives them, and where each comes from. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn limits_with_sources(
+    conn: &mut ApiConnection,
+    project_id: &str,
+    fallback: QuotaLimits,
+) -> Result<(QuotaLimits, BTreeMap<QuotaResource, LimitSource>), DatabaseError> {
+    let mut limits = fallback;
+    let mut sources: BTreeMap<QuotaResource, LimitSource> = QuotaResource::ALL
+        .into_iter()
+        .map(|resource| (resource, LimitSource::Configuration))
+        .collect();
+    for (rank, resource, limit) in limit_rows(conn, project_id)? {
+        let name = resource.as_deref().unwrap_or_default();
+        limits.set(name, limit);
+        if let Some(resource) = QuotaResource::named(name) {
+            let source = if rank == 0 { LimitSource::Class } else { LimitSource::Project };
+            sources.insert(resource, source);
+        }
+    }
+    Ok((limits, sources))
 }
 
 /// Makes the accepts of one project take turns until the end of the transaction. One statement,
@@ -158,27 +256,95 @@ struct NewQuota<'a> {
     hard_limit: i32,
 }
 
-/// Sets one limit of a project: `instances`, `cores` or `ram`, -1 for no limit; or `auto_retry`. One statement, two
-/// for a new one.
+#[derive(Insertable)]
+#[diesel(table_name = quota_classes, treat_none_as_default_value = false)]
+struct NewClassQuota<'a> {
+    created_at: NaiveDateTime,
+    class_name: &'a str,
+    resource: &'a str,
+    hard_limit: i32,
+}
+
+/// Sets one limit, -1 for no limit. Two statements, three for a new one. To be called in a
+/// transaction.
 ///
 /// # Errors
 /// The database's.
 pub fn set(
     conn: &mut ApiConnection,
-    project_id: &str,
-    resource: &str,
+    of: &QuotaOf,
+    resource: QuotaResource,
     hard_limit: i32,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
-    let known = quotas::table
-        .filter(quotas::project_id.eq(project_id))
-        .filter(quotas::resource.eq(resource));
-    let updated = diesel::update(known)
-        .set((quotas::hard_limit.eq(hard_limit), quotas::updated_at.eq(now)))
-        .execute(conn.sql())?;
-    if updated == 0 {
-        let row = NewQuota { created_at: now, project_id, resource, hard_limit };
-        diesel::insert_into(quotas::table).values(&row).execute(conn.sql())?;
+    // Two that set the same limit take turns: classes have no unique key in Nova's layout.
+    lock(conn, of.lock_name())?;
+    let resource = resource.as_str();
+    match of {
+        QuotaOf::Project(project_id) => {
+            let known = quotas::table
+                .filter(quotas::project_id.eq(project_id))
+                .filter(quotas::resource.eq(resource));
+            let updated = diesel::update(known)
+                .set((quotas::hard_limit.eq(hard_limit), quotas::updated_at.eq(now)))
+                .execute(conn.sql())?;
+            if updated == 0 {
+                let row = NewQuota { created_at: now, project_id, resource, hard_limit };
+                diesel::insert_into(quotas::table).values(&row).execute(conn.sql())?;
+            }
+        }
+        QuotaOf::DefaultClass => {
+            let known = quota_classes::table
+                .filter(quota_classes::class_name.eq(DEFAULT_CLASS))
+                .filter(quota_classes::resource.eq(resource));
+            let updated = diesel::update(known)
+                .set((quota_classes::hard_limit.eq(hard_limit), quota_classes::updated_at.eq(now)))
+                .execute(conn.sql())?;
+            if updated == 0 {
+                let class_name = DEFAULT_CLASS;
+                let row = NewClassQuota { created_at: now, class_name, resource, hard_limit };
+                diesel::insert_into(quota_classes::table).values(&row).execute(conn.sql())?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Forgets one limit, so that the next source holds; says whether there was one. Two statements. To
+/// be called in a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn unset(
+    conn: &mut ApiConnection,
+    of: &QuotaOf,
+    resource: QuotaResource,
+) -> Result<bool, DatabaseError> {
+    lock(conn, of.lock_name())?;
+    let resource = resource.as_str();
+    let gone = match of {
+        QuotaOf::Project(project_id) => diesel::delete(
+            quotas::table
+                .filter(quotas::project_id.eq(project_id))
+                .filter(quotas::resource.eq(resource)),
+        )
+        .execute(conn.sql())?,
+        QuotaOf::DefaultClass => diesel::delete(
+            quota_classes::table
+                .filter(quota_classes::class_name.eq(DEFAULT_CLASS))
+                .filter(quota_classes::resource.eq(resource)),
+        )
+        .execute(conn.sql())?,
+    };
+    Ok(gone > 0)
+}
+
+impl QuotaOf {
+    /// Whose row of `quota_locks` two that set a limit take turns by.
+    fn lock_name(&self) -> &str {
+        match self {
+            QuotaOf::Project(project_id) => project_id,
+            QuotaOf::DefaultClass => DEFAULT_CLASS,
+        }
+    }
 }

@@ -180,6 +180,23 @@ pub fn of_instances(
     Ok(specs)
 }
 
+/// Writes the request spec of an instance anew. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn replace(
+    conn: &mut ApiConnection,
+    spec: &RequestSpec,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let row =
+        request_specs::table.filter(request_specs::instance_uuid.eq(spec.instance_uuid.text()));
+    diesel::update(row)
+        .set((request_specs::spec.eq(wrap(spec)), request_specs::updated_at.eq(now)))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
 /// Deletes these request specs. One statement for each five hundred.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use cellzero_api_db::boot_group::{self, GroupVerdict};
 use cellzero_api_db::boot_state::{self, NewBootState};
 use cellzero_api_db::claim::{self, Claim, ClaimError};
 use cellzero_api_db::client_token::TokenHolder;
-use cellzero_api_db::quota::{self, QuotaLimits};
+use cellzero_api_db::quota::{self, QuotaLimits, QuotaOf, QuotaResource};
 use cellzero_api_db::schema::{build_requests, quota_locks};
 use cellzero_api_db::{
     ApiConnection, ApiDatabase, CellMapping, build_request, cell_mapping, client_token,
@@ -275,16 +275,19 @@ async fn a_projects_own_limit_goes_before_the_class_and_the_fallback(
         let fallback =
             QuotaLimits { instances: Some(10), cores: Some(20), ram_mb: None, auto_retry: None };
         assert_eq!(quota::limits(conn, "p", fallback)?, fallback);
-        quota::set(conn, "p", "instances", 3, now)?;
-        quota::set(conn, "p", "cores", -1, now)?;
+        let project = QuotaOf::Project("p".into());
+        transaction(conn, "set", |conn| {
+            quota::set(conn, &project, QuotaResource::Instances, 3, now)?;
+            quota::set(conn, &project, QuotaResource::Cores, -1, now)
+        })?;
         let limits = quota::limits(conn, "p", fallback)?;
         assert_eq!((limits.instances, limits.cores), (Some(3), None));
         assert_eq!(quota::limits(conn, "other", fallback)?, fallback);
         accept(conn, &[1, 2])?;
         let usage = quota::usage(conn, "p")?;
         assert_eq!((usage.instances, usage.cores, usage.ram_mb), (2, 4, 1024));
-        // The lock is a row of the project that each accept changes.
-        for generation in 1..=3_i64 {
+        // The lock is a row of the project that each accept changes, and each limit that is set.
+        for generation in 3..=5_i64 {
             transaction(conn, "lock", |conn| quota::lock(conn, "p"))?;
             let stands: Vec<i64> =
                 quota_locks::table.select(quota_locks::generation).load(conn.sql())?;

@@ -1,8 +1,8 @@
 //! A plane with many instances in many cells, filled past the plane: it boots one in each cell, and
 //! each database copies that one's rows under other names, times and uuids.
 //!
-//! What a list reads is there: the API database has mappings and boot states, cells have fences,
-//! instances and all that belongs to them but actions. Request specs and actions are left out.
+//! For lists, what they read is there: the API database has mappings and boot states, cells have
+//! fences, instances and all that belongs to them but actions ([`LISTED`]).
 
 use anyhow::{Context as _, bail};
 use cellzero::{CellUuid, Home, InstanceUuid, ListQuery};
@@ -13,9 +13,23 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use crate::floor::{Place, Session, TABLES_OF_INSTANCE};
 use crate::plane::{self, Plane};
 
-/// The tables of the API database, with the column that names the instance.
-const API_TABLES: [(&str, &str); 2] =
-    [("boot_states", "instance_uuid"), ("instance_mappings", "instance_uuid")];
+/// Tables, each with the column that names the instance.
+type Tables = &'static [(&'static str, &'static str)];
+
+/// Which rows are copied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Copied {
+    /// Tables of the API database.
+    pub(crate) api: Tables,
+    /// Tables of a cell.
+    pub(crate) cell: Tables,
+}
+
+/// What a list reads.
+pub(crate) const LISTED: Copied = Copied {
+    api: &[("boot_states", "instance_uuid"), ("instance_mappings", "instance_uuid")],
+    cell: &TABLES_OF_INSTANCE,
+};
 /// Spreads the first part of a uuid as chance would: Knuth's multiplier.
 const SPREAD: u64 = 2_654_435_761;
 /// How many instances of a cell are copied by one statement.
@@ -63,6 +77,11 @@ fn spread_of(cell: u32, number: u32) -> u64 {
 }
 
 impl Seeds {
+    /// The instance of each cell, in the order of the cells.
+    pub(crate) fn uuids(&self) -> impl Iterator<Item = InstanceUuid> + '_ {
+        self.0.iter().map(|(_, uuid)| *uuid)
+    }
+
     /// Boots one instance in each cell; every host has room for just one.
     pub(crate) async fn boot(plane: &Plane) -> anyhow::Result<Seeds> {
         let cells = plane.cells.len();
@@ -81,17 +100,18 @@ impl Seeds {
         plane: &Plane,
         crowd: Crowd,
         before: u32,
+        copied: Copied,
     ) -> anyhow::Result<()> {
         let engine = plane.api.engine();
         let cells = self.0.iter().take(crowd.cells).zip(&plane.cells).enumerate();
         let mut api = session(engine, plane.api.url()).await?;
         for (number, (cell, seed)) in self.0.iter().take(crowd.cells).enumerate() {
             let copies = Copies { engine, crowd, before, cell: number as u32, seed: *seed };
-            copies.write(&mut api, &API_TABLES).await.with_context(|| format!("cell {cell}"))?;
+            copies.write(&mut api, copied.api).await.with_context(|| format!("cell {cell}"))?;
         }
         let fill = cells.map(|(number, ((_, seed), database))| async move {
             let copies = Copies { engine, crowd, before, cell: number as u32, seed: *seed };
-            copies.write(&mut session(engine, database.url()).await?, &TABLES_OF_INSTANCE).await
+            copies.write(&mut session(engine, database.url()).await?, copied.cell).await
         });
         futures_util::stream::iter(fill).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         plane.analyze()

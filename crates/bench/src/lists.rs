@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 
 use crate::engine::{Runs, Runtimes};
 use crate::floor::{ListReader, Place};
-use crate::grow::{Crowd, Seeds};
+use crate::grow::{Crowd, LISTED, Seeds};
 use crate::measure::{Clock, Counts, Measured};
 use crate::memory;
 use crate::plane::Plane;
@@ -146,7 +146,7 @@ impl Wide {
 
     fn grow(&self, crowd: Crowd, before: u32) -> anyhow::Result<()> {
         eprintln!("{}: {} x {} instances …", self.engine.name(), crowd.cells, crowd.per_cell);
-        self.runtimes.floor.block_on(self.seeds.grow(&self.plane, crowd, before))
+        self.runtimes.floor.block_on(self.seeds.grow(&self.plane, crowd, before, LISTED))
     }
 
     fn list(&mut self, case: &Case) -> anyhow::Result<Measured> {

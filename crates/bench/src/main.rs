@@ -6,6 +6,7 @@
 //! driver and the same server. Counts are measured by the plane's own counters; a target that is
 //! missed by a count makes it fail, a time never does.
 
+mod archive;
 mod burst;
 mod decide;
 mod engine;
@@ -42,6 +43,9 @@ struct Arguments {
     /// Instead of all that, what a check of 100,000 instances in 16 cells costs.
     #[arg(long)]
     fsck: bool,
+    /// Instead of all that, what archive and purge of 100,000 deleted instances in 4 cells cost.
+    #[arg(long)]
+    archive: bool,
     /// Instead of all that, what decisions of the scheduler cost by themselves.
     #[arg(long)]
     decide: bool,
@@ -68,6 +72,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Ok(api) = std::env::var(fsck::API_DATABASE) {
         return fsck::child(&api).map(|()| ExitCode::SUCCESS);
     }
+    if let Ok(api) = std::env::var(archive::API_DATABASE) {
+        return archive::child(&api).map(|()| ExitCode::SUCCESS);
+    }
     if let Ok(api) = std::env::var(memory::API_DATABASE) {
         return memory::child(&api).map(|()| ExitCode::SUCCESS);
     }
@@ -93,10 +100,14 @@ fn main() -> anyhow::Result<ExitCode> {
             fsck::run(engine, arguments.quick).with_context(|| engine.name().to_owned())?;
             continue;
         }
+        if arguments.archive {
+            archive::run(engine, arguments.quick).with_context(|| engine.name().to_owned())?;
+            continue;
+        }
         let measured = engine::run(engine, runs).with_context(|| engine.name().to_owned())?;
         all.push((engine, measured));
     }
-    if arguments.fsck {
+    if arguments.fsck || arguments.archive {
         return Ok(ExitCode::SUCCESS);
     }
     let decided = decide::run()?;

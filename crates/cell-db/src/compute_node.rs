@@ -1,13 +1,15 @@
 //! Compute nodes: what the hosts of this cell report of themselves. Cell0 never has one.
 
+use std::collections::BTreeSet;
+
 use cellzero_database::DatabaseError;
 use cellzero_types::ComputeNode;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::CellConnection;
 use crate::schema::compute_nodes;
+use crate::{CellConnection, IN_LIST_MAX};
 
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = compute_nodes, treat_none_as_default_value = false)]
@@ -81,6 +83,106 @@ pub fn report(
         };
         diesel::insert_into(compute_nodes::table).values(&row).execute(conn.sql())?;
     }
+    Ok(())
+}
+
+/// What Nova takes where a node does not say its ratio, or says 0: processors, memory, disk.
+const INITIAL_RATIOS: (f64, f64, f64) = (4.0, 1.0, 1.0);
+
+/// A live compute node, whoever wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeSeen {
+    /// What it says of itself. Its traits are not kept in a cell, so there are none.
+    pub node: ComputeNode,
+    /// Whether it is marked as mapped; only a note, for Nova's own tools.
+    pub mapped: bool,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = compute_nodes)]
+struct NodeRow {
+    host: Option<String>,
+    hypervisor_hostname: Option<String>,
+    vcpus: i32,
+    memory_mb: i32,
+    local_gb: i32,
+    cpu_allocation_ratio: Option<f64>,
+    ram_allocation_ratio: Option<f64>,
+    disk_allocation_ratio: Option<f64>,
+    hypervisor_type: String,
+    hypervisor_version: i32,
+    mapped: Option<i32>,
+}
+
+impl NodeRow {
+    fn seen(self) -> Option<NodeSeen> {
+        let host = self.host?;
+        let ratio =
+            |said: Option<f64>, initial| said.filter(|ratio| *ratio > 0.0).unwrap_or(initial);
+        let (cpu, ram, disk) = INITIAL_RATIOS;
+        let node = ComputeNode {
+            hypervisor_hostname: self.hypervisor_hostname.unwrap_or_else(|| host.clone()),
+            host,
+            vcpus: self.vcpus,
+            memory_mb: self.memory_mb,
+            local_gb: self.local_gb,
+            cpu_allocation_ratio: ratio(self.cpu_allocation_ratio, cpu),
+            ram_allocation_ratio: ratio(self.ram_allocation_ratio, ram),
+            disk_allocation_ratio: ratio(self.disk_allocation_ratio, disk),
+            hypervisor_type: self.hypervisor_type,
+            hypervisor_version: self.hypervisor_version,
+            traits: BTreeSet::new(),
+        };
+        Some(NodeSeen { node, mapped: self.mapped.unwrap_or(0) != 0 })
+    }
+}
+
+/// The live compute nodes by row id, but of a host that has several only the first. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn live(conn: &mut CellConnection) -> Result<Vec<NodeSeen>, DatabaseError> {
+    let rows: Vec<NodeRow> = compute_nodes::table
+        .filter(compute_nodes::deleted.eq(0))
+        .order(compute_nodes::id)
+        .select(NodeRow::as_select())
+        .load(conn.sql())?;
+    let mut hosts = BTreeSet::new();
+    let seen = rows.into_iter().filter_map(NodeRow::seen);
+    Ok(seen.filter(|seen| hosts.insert(seen.node.host.clone())).collect())
+}
+
+/// Notes whether the live compute nodes of these hosts are mapped. One statement for each five
+/// hundred.
+///
+/// # Errors
+/// The database's.
+pub fn set_mapped(
+    conn: &mut CellConnection,
+    hosts: &[String],
+    mapped: bool,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    for hosts in hosts.chunks(IN_LIST_MAX) {
+        let live = compute_nodes::table
+            .filter(compute_nodes::host.eq_any(hosts))
+            .filter(compute_nodes::deleted.eq(0));
+        diesel::update(live)
+            .set((compute_nodes::mapped.eq(i32::from(mapped)), compute_nodes::updated_at.eq(now)))
+            .execute(conn.sql())?;
+    }
+    Ok(())
+}
+
+/// Marks every live compute node as unmapped, since its host mapping is gone with that of the cell.
+/// One statement.
+///
+/// # Errors
+/// The database's.
+pub fn unmap_all(conn: &mut CellConnection) -> Result<(), DatabaseError> {
+    diesel::update(compute_nodes::table.filter(compute_nodes::deleted.eq(0)))
+        .set(compute_nodes::mapped.eq(0))
+        .execute(conn.sql())?;
     Ok(())
 }
 

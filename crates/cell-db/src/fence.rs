@@ -18,7 +18,7 @@ struct NewFence<'a> {
     fence: i64,
     written_epoch: Option<i64>,
     verdict_uuid: Option<&'a str>,
-    created_at: NaiveDateTime,
+    created_at: Option<NaiveDateTime>,
 }
 
 /// A fence as it stands.
@@ -45,10 +45,46 @@ pub(crate) fn insert(
             fence: *epoch,
             written_epoch: *written_epoch,
             verdict_uuid: *verdict_uuid,
-            created_at: now,
+            created_at: Some(now),
         })
         .collect();
     insert_rows!(conn, instance_fences::table, rows);
+    Ok(())
+}
+
+/// Fences of instances that are being adopted: the rows that stand are those of `epoch`. They have no
+/// time until [`confirm`] gives them one. A unique violation says that one has a fence already.
+pub(crate) fn insert_adopted(
+    conn: &mut CellConnection,
+    uuids: &[String],
+    epoch: i64,
+) -> Result<(), DatabaseError> {
+    let rows: Vec<NewFence<'_>> = uuids
+        .iter()
+        .map(|instance_uuid| NewFence {
+            instance_uuid,
+            fence: epoch,
+            written_epoch: Some(epoch),
+            verdict_uuid: None,
+            created_at: None,
+        })
+        .collect();
+    insert_rows!(conn, instance_fences::table, rows);
+    Ok(())
+}
+
+/// Gives these fences a time, where they have none.
+pub(crate) fn confirm(
+    conn: &mut CellConnection,
+    uuids: &[String],
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    for chunk in uuids.chunks(IN_LIST_MAX) {
+        let adopted = instance_fences::table
+            .filter(instance_fences::instance_uuid.eq_any(chunk))
+            .filter(instance_fences::created_at.is_null());
+        diesel::update(adopted).set(instance_fences::created_at.eq(now)).execute(conn.sql())?;
+    }
     Ok(())
 }
 
@@ -116,6 +152,16 @@ pub(crate) fn raise_lower(
         ))
         .execute(conn.sql())?;
     Ok(raised == 1)
+}
+
+/// Deletes the fences of these instances, which are archived: nothing holds a late write back any
+/// more. One statement, none for none.
+pub(crate) fn delete(conn: &mut CellConnection, uuids: &[String]) -> Result<(), DatabaseError> {
+    for chunk in uuids.chunks(IN_LIST_MAX) {
+        let these = instance_fences::table.filter(instance_fences::instance_uuid.eq_any(chunk));
+        diesel::delete(these).execute(conn.sql())?;
+    }
+    Ok(())
 }
 
 /// The fence of an instance, where it has one. One statement.

@@ -355,6 +355,22 @@ fn whole(
     })
 }
 
+/// Whether the row of an instance is deleted; none where none stands here. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn is_deleted(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<bool>, DatabaseError> {
+    let deleted: Option<Option<i32>> = instances::table
+        .filter(instances::uuid.eq(uuid.text()))
+        .select(instances::deleted)
+        .first(conn.sql())
+        .optional()?;
+    Ok(deleted.map(|deleted| deleted.unwrap_or(0) != 0))
+}
+
 /// The host of a live instance; none where it has none, or does not stand here. One statement.
 ///
 /// # Errors

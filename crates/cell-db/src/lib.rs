@@ -15,6 +15,8 @@
 //! ```
 
 pub mod action;
+pub mod adoption;
+pub mod archive;
 pub mod block_device;
 pub mod buried;
 pub mod census;
@@ -26,6 +28,7 @@ pub mod label;
 pub mod listing;
 pub mod metadata;
 pub mod outbox;
+pub mod prune;
 pub mod schema;
 pub mod security_group;
 pub mod service;
@@ -48,7 +51,7 @@ pub enum Cell {}
 
 impl SchemaKind for Cell {
     const NAME: &'static str = "cell";
-    const SCHEMA_VERSION: i64 = 1;
+    const SCHEMA_VERSION: i64 = 2;
     const OLDEST_VERSION: i64 = 1;
 
     fn migrations(backend: Backend) -> EmbeddedMigrations {

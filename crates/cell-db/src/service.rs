@@ -66,6 +66,42 @@ pub fn report_up(
     Ok(())
 }
 
+/// The compute service of a host, whoever wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSeen {
+    /// The host.
+    pub host: String,
+    /// Whether an operator has taken it out of scheduling.
+    pub disabled: bool,
+    /// Whether an operator has declared it down.
+    pub forced_down: bool,
+    /// When it was up last.
+    pub last_seen_up: Option<NaiveDateTime>,
+}
+
+/// The live compute services, disabled ones too, by host. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn live(conn: &mut CellConnection) -> Result<Vec<ServiceSeen>, DatabaseError> {
+    type Row = (Option<String>, Option<bool>, Option<bool>, Option<NaiveDateTime>);
+    let rows: Vec<Row> = services::table
+        .filter(services::binary.eq(COMPUTE_BINARY))
+        .filter(services::deleted.eq(0))
+        .order(services::host)
+        .select((services::host, services::disabled, services::forced_down, services::last_seen_up))
+        .load(conn.sql())?;
+    let seen = |(host, disabled, forced_down, last_seen_up): Row| {
+        Some(ServiceSeen {
+            host: host?,
+            disabled: disabled.unwrap_or(false),
+            forced_down: forced_down.unwrap_or(false),
+            last_seen_up,
+        })
+    };
+    Ok(rows.into_iter().filter_map(seen).collect())
+}
+
 /// Takes a host's compute service out of scheduling, or back in. Says whether there is one.
 /// One statement.
 ///

@@ -131,7 +131,7 @@ fn is_rejection(error: &DatabaseError) -> bool {
 
 /// How a write deals with fences. Nearly always there is none, and inserting them is the lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fences {
+pub(crate) enum Fences {
     AssumeNone,
     ReadFirst,
 }
@@ -148,7 +148,7 @@ fn write_once(
 
 /// A transaction that may insert a fence. A unique violation is a fence that stands already, or
 /// one that came in between; then it starts over and reads them first.
-fn fence_transaction<T>(
+pub(crate) fn fence_transaction<T>(
     conn: &mut CellConnection,
     name: &'static str,
     mut work: impl FnMut(&mut CellConnection, Fences) -> Result<T, DatabaseError>,

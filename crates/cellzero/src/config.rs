@@ -26,6 +26,7 @@ pub struct Config {
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) uuids: Arc<dyn UuidSource>,
     pub(crate) worker: bool,
+    pub(crate) existing: bool,
     pub(crate) breaker: Option<BreakerOptions>,
     pub(crate) admin_timeout: Duration,
 }
@@ -65,6 +66,7 @@ impl Config {
             dispatch: Arc::new(InProcessDispatch),
             uuids: Arc::new(SystemUuids),
             worker: true,
+            existing: false,
             breaker: Some(BreakerOptions::default()),
             admin_timeout: Duration::from_secs(60),
         }
@@ -134,6 +136,15 @@ impl Config {
     /// Without a worker in this process: the caller settles, or another process does.
     pub fn without_worker(mut self) -> Config {
         self.worker = false;
+        self
+    }
+
+    /// Only a plane that exists: no database is made or migrated, and cell0 is not mapped. A typing
+    /// error in a URL then makes no new plane, and a newer binary changes no schema:
+    /// [`Databases::sync`](crate::Databases::sync) does, and an error of a database that is behind
+    /// says so.
+    pub fn existing(mut self) -> Config {
+        self.existing = true;
         self
     }
 

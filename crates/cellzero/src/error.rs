@@ -1,7 +1,7 @@
 //! Errors of the facade itself. Operations have errors of their own, which are passed on.
 
-use cellzero_database::{DatabaseError, UrlError};
-use cellzero_orchestrator::CreateCellError;
+use cellzero_database::{DatabaseError, ErrorKind, UrlError};
+use cellzero_orchestrator::{CreateCellError, FindCellError};
 use cellzero_types::InvalidField;
 
 /// Why a plane could not be opened.
@@ -19,6 +19,13 @@ pub enum OpenError {
         /// Why.
         #[source]
         source: DatabaseError,
+    },
+    /// The API database belongs to no plane, where one that exists was asked for
+    /// ([`Config::existing`](crate::Config::existing)).
+    #[error("the API database {url} belongs to no plane yet; set it up first (cellzero db sync)")]
+    NoPlane {
+        /// Its URL, the password masked.
+        url: String,
     },
     /// Cell0 could not be made.
     #[error("cell0 cannot be set up")]
@@ -58,12 +65,57 @@ pub enum AdminError {
     /// A field cannot be used.
     #[error(transparent)]
     Invalid(#[from] InvalidField),
+    /// No cell has this uuid or name, or several have this name.
+    #[error(transparent)]
+    NoSuchCell(#[from] FindCellError),
     /// The plane is open read-only.
     #[error(transparent)]
     ReadOnly(#[from] ReadOnlyPlane),
+    /// There is none of this name.
+    #[error("there is no {kind} {name:?}")]
+    NotFound {
+        /// What was looked for, such as `flavor`.
+        kind: &'static str,
+        /// By which name or id.
+        name: String,
+    },
+    /// There is one already.
+    #[error("{kind} {name:?} exists already")]
+    Exists {
+        /// What was to be made.
+        kind: &'static str,
+        /// Under which name or id.
+        name: String,
+    },
+    /// Something still needs it.
+    #[error("{kind} {name:?} is in use: {by}")]
+    InUse {
+        /// What was to be deleted.
+        kind: &'static str,
+        /// Its name or id.
+        name: String,
+        /// What needs it.
+        by: String,
+    },
     /// The API database failed.
     #[error("the API database failed")]
     Database(#[from] DatabaseError),
+}
+
+impl AdminError {
+    pub(crate) fn not_found(kind: &'static str, name: &str) -> AdminError {
+        AdminError::NotFound { kind, name: name.to_owned() }
+    }
+
+    /// What a unique violation means where something is made.
+    pub(crate) fn or_exists(self, kind: &'static str, name: &str) -> AdminError {
+        match self {
+            AdminError::Database(error) if error.kind() == ErrorKind::UniqueViolation => {
+                AdminError::Exists { kind, name: name.to_owned() }
+            }
+            other => other,
+        }
+    }
 }
 
 /// Why waiting ended before every instance had its home.

@@ -34,38 +34,51 @@
 //! [`Dispatch`] to compute hosts, and the [`UuidSource`].
 
 mod admin;
+mod cells;
 mod config;
+mod databases;
 mod error;
+mod observed;
 mod open;
 mod plane;
 mod worker;
 
-pub use admin::{Aggregates, CellsAdmin, Compute, Flavors, Hosts, KeyPairs, Quotas, ServerGroups};
+pub use admin::{Aggregates, Compute, Flavors, Host, Hosts, KeyPairs, Quota, Quotas, ServerGroups};
+pub use cells::{CellsAdmin, MappedCell0};
 pub use config::Config;
+pub use databases::Databases;
 pub use error::{AdminError, CloseError, OpenError, ReadOnlyPlane, WaitError, Write};
 pub use plane::{ControlPlane, PlaneCounters};
 pub use worker::Workers;
 
+pub use cellzero_api_db::aggregate::AggregateWithHosts;
 pub use cellzero_api_db::boot_state::Ticket;
-pub use cellzero_api_db::cell_mapping::mask_passwords;
-pub use cellzero_api_db::quota::QuotaLimits;
+pub use cellzero_api_db::cell_mapping::{MappingChange, mask_passwords};
+pub use cellzero_api_db::host_capacity::HostCapacity;
+pub use cellzero_api_db::quota::{LimitSource, QuotaLimits, QuotaResource, Usage};
 pub use cellzero_api_db::waiting::WaitingState;
 pub use cellzero_api_db::{ApiDatabase, CellMapping};
 pub use cellzero_cell_db::CellDatabase;
 pub use cellzero_database::{
-    Backend, Counters, DatabaseError, DatabaseUrl, Deadline, Difference, Durability, ErrorKind,
-    Options, Schema, UrlError, create_database,
+    Backend, Counters, DatabaseError, DatabaseState, DatabaseUrl, Deadline, Difference, Durability,
+    ErrorKind, Fit, Identity, Migrated, Options, Recorded, Schema, UrlError, create_database,
+    drop_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, AutoRetryOptions, BootError, BuildOperation, Class,
-    CreateCellError, DeleteError, DestroyOperation, Dispatch, DispatchError, Dispatched, Dump,
-    ExplainError, Explanation, Finding, FsckError, FsckOptions, FsckReport, HostError,
-    InProcessDispatch, NewCell, OrchestratorOptions, Plan, RebootOperation, ReleaseOperation,
-    Repair, ReportError, RetryError, SettleError, Settled, Since, SystemUuids, UuidSource, WhatIf,
+    Accepted, Action, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions,
+    BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError,
+    DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError,
+    Dispatched, Dump, DuplicateHost, ExplainError, Explanation, FindCellError, Finding, FsckError,
+    FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions, Mapped,
+    NewCell, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Progress, PurgeOptions,
+    PurgeReport, RebootOperation, ReleaseOperation, Removal, RemovedCell, Repair, ReportError,
+    RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since, StatusOptions,
+    StatusReport, SyncReport, SyncedDatabase, SystemUuids, UpdateCellError, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, BuriedAs, BuriedGroup, Cell0Report, CellAnswered, CellError, CellReport,
     Clearance, InstanceCount, InstanceCounts, Page, ReadError, SkipReason, TriageError,
+    Whereabouts,
 };
 pub use cellzero_scheduler::{
     Aggregate, Decision, FilterSchedulerOptions, GroupPolicy, HostState, Scheduler, SchedulerError,

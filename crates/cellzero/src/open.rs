@@ -3,20 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cellzero_api_db::ApiDatabase;
+use cellzero_api_db::{ApiDatabase, CellMapping};
 use cellzero_database::{DatabaseError, DatabaseUrl, Deadline, Identity, Options};
 use cellzero_orchestrator::Orchestrator;
+use cellzero_orchestrator::sync::{sync_api, sync_files};
 use cellzero_router::{Cells, CellsOptions, Router};
 use cellzero_scheduler::{FilterScheduler, Scheduler};
-use cellzero_types::{CellUuid, PlaneUuid};
+use cellzero_types::PlaneUuid;
 
 use crate::plane::{Inner, Writer};
 use crate::worker::Workers;
 use crate::{Config, ControlPlane, OpenError};
 
 impl ControlPlane {
-    /// Opens a plane: migrates the API database, makes and maps cell0 where it is not mapped, and
-    /// is ready. A plane that stands already is opened whether or not its cells answer.
+    /// Opens a plane: migrates the API database and the cells that are SQLite files, makes and maps
+    /// cell0 where it is not mapped, and is ready. A plane that stands already is opened whether or
+    /// not its cells answer. Cells on servers are migrated by [`Databases::sync`](crate::Databases),
+    /// never by this; with [`Config::existing`] nothing is made or migrated, and it must stand.
+    ///
+    /// About ten statements in the API database, and one in each cell that is a SQLite file.
     ///
     /// # Errors
     /// [`OpenError`]: a URL that cannot be used, an API database that cannot be reached, that this
@@ -25,21 +30,23 @@ impl ControlPlane {
         let deadline = Deadline::after(config.admin_timeout);
         let url = DatabaseUrl::parse(&config.api_url)?;
         let base_dir = directory_of(&url);
-        let api = ApiDatabase::new(url.clone(), config.options.clone());
+        let create = config.options.create && !config.existing;
+        let api = ApiDatabase::new(url.clone(), Options { create, ..config.options.clone() });
         let failed = |source| OpenError::Api { url: url.to_string(), source };
-        let plane = set_up_api(&api, &config, deadline).await.map_err(failed)?;
+        let plane = match config.existing {
+            true => find_plane(&api, deadline).await.map_err(failed)?,
+            false => Some(sync_api(&api, &*config.uuids, deadline).await.map_err(failed)?.1),
+        };
+        let plane = plane.ok_or_else(|| OpenError::NoPlane { url: url.to_string() })?;
         let cells = cells(&api, &config, Some(plane), base_dir.clone())?;
         let router = Router::new(api.clone(), cells);
         let orchestrator = orchestrator(&api, &router, &config);
-        let cell0_is_mapped = router
-            .cells()
-            .refresh(deadline)
-            .await
-            .map_err(failed)?
-            .iter()
-            .any(|mapping| mapping.uuid == CellUuid::CELL0);
-        if !cell0_is_mapped {
-            let cell0 = cell0_url(&config, &url)?;
+        let mappings = router.cells().refresh(deadline).await.map_err(failed)?;
+        let cell0 = cell0_url(&config, &url)?;
+        if !config.existing {
+            sync_files(router.cells(), &mappings, config.admin_timeout).await;
+        }
+        if !config.existing && !mappings.iter().any(CellMapping::is_cell0) {
             orchestrator
                 .map_cell0(
                     plane,
@@ -62,6 +69,8 @@ impl ControlPlane {
             options: config.options,
             admin_timeout: config.admin_timeout,
             base_dir,
+            service_down_after: config.filter_scheduler.service_down_after,
+            cell0_url: cell0,
         }))
     }
 
@@ -94,32 +103,25 @@ impl ControlPlane {
             options,
             admin_timeout: config.admin_timeout,
             base_dir,
+            service_down_after: config.filter_scheduler.service_down_after,
+            cell0_url: cell0_url(&config, &url)?,
         }))
     }
 }
 
-/// Migrates the API database and makes it this plane's; gives the plane's uuid, a new one for a
-/// new plane.
-async fn set_up_api(
+/// The plane of an API database that stands, which this binary may use; none where it has none yet.
+async fn find_plane(
     api: &ApiDatabase,
-    config: &Config,
     deadline: Deadline,
-) -> Result<PlaneUuid, DatabaseError> {
-    api.migrate(deadline).await?;
-    let plane = match api.identity(deadline).await? {
-        Some(identity) => identity.plane,
-        None => config.uuids.row(),
-    };
-    let identity = Identity { plane, cell: None };
-    if api.identity(deadline).await?.is_none() {
-        api.stamp(deadline, identity).await?;
-    }
-    api.check(deadline, identity).await?;
+) -> Result<Option<PlaneUuid>, DatabaseError> {
+    let Some(recorded) = api.recorded(deadline).await? else { return Ok(None) };
+    let Some(Identity { plane, .. }) = recorded.identity else { return Ok(None) };
+    api.check(deadline, Identity { plane, cell: None }).await?;
     api.check_drift(deadline).await?;
-    Ok(PlaneUuid(plane))
+    Ok(Some(PlaneUuid(plane)))
 }
 
-fn cells(
+pub(crate) fn cells(
     api: &ApiDatabase,
     config: &Config,
     plane: Option<PlaneUuid>,
@@ -155,7 +157,7 @@ fn orchestrator(api: &ApiDatabase, router: &Router, config: &Config) -> Orchestr
 }
 
 /// Where relative SQLite paths in cell URLs begin: beside the API database's file.
-fn directory_of(api: &DatabaseUrl) -> Option<PathBuf> {
+pub(crate) fn directory_of(api: &DatabaseUrl) -> Option<PathBuf> {
     let directory = api.path()?.parent()?;
     Some(if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_owned() })
 }

@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cellzero_api_db::quota::QuotaLimits;
 use cellzero_api_db::waiting::{self, WaitingState};
 use cellzero_api_db::{ApiDatabase, build_request};
-use cellzero_database::{Counters, DatabaseError, Deadline, Options};
+use cellzero_database::{Counters, DatabaseError, DatabaseUrl, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, BootError, DeleteError, ExplainError, Explanation, FsckError,
-    FsckOptions, FsckReport, Orchestrator, Repair, RetryError, SettleError, Settled, WhatIf,
-    explain, fsck,
+    Accepted, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, BootError, DeleteError,
+    ExplainError, Explanation, FsckError, FsckOptions, FsckReport, MapError, MapOptions, Mapped,
+    Orchestrator, Progress, PurgeOptions, PurgeReport, Repair, RetryError, SettleError, Settled,
+    WhatIf, explain, fsck,
 };
-use cellzero_router::{Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError};
+use cellzero_router::{
+    Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError, Whereabouts,
+};
 use cellzero_types::{
     BootRequest, CellUuid, Instance, InstanceAction, InstanceUuid, ListQuery, PlaneUuid,
     RequestContext, Verdict,
@@ -20,6 +24,7 @@ use cellzero_types::{
 
 use futures_util::Stream;
 
+use crate::observed::{note_home, observed, observed_alone};
 use crate::worker::Workers;
 use crate::{CloseError, ReadOnlyPlane, WaitError, Write};
 
@@ -39,6 +44,10 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) admin_timeout: Duration,
     pub(crate) base_dir: Option<PathBuf>,
+    /// After so long a silence a host is down.
+    pub(crate) service_down_after: Duration,
+    /// Where cell0 is made, unless it is said.
+    pub(crate) cell0_url: DatabaseUrl,
 }
 
 /// What a plane has that may be written.
@@ -76,6 +85,12 @@ impl ControlPlane {
         Ok(&self.writer()?.orchestrator)
     }
 
+    /// The limits of a project without any; none on a plane that is only read.
+    pub(crate) fn quota_fallback(&self) -> QuotaLimits {
+        let writer = self.0.writer.as_ref();
+        writer.map(|writer| writer.orchestrator.quota_fallback()).unwrap_or_default()
+    }
+
     pub(crate) fn admin_deadline(&self) -> Deadline {
         Deadline::after(self.0.admin_timeout)
     }
@@ -98,7 +113,9 @@ impl ControlPlane {
         ctx: &RequestContext,
         request: BootRequest,
     ) -> Result<Accepted, Write<BootError>> {
-        self.orchestrator()?.accept(ctx, request).await.map_err(Write::Failed)
+        let accept =
+            async { self.orchestrator()?.accept(ctx, request).await.map_err(Write::Failed) };
+        observed("boot", ctx, None, accept).await
     }
 
     /// Drives everything that is due to its end: boots, deletes and effects.
@@ -106,7 +123,8 @@ impl ControlPlane {
     /// # Errors
     /// [`SettleError`] where the API database fails; what is accepted stays accepted.
     pub async fn settle(&self) -> Result<Settled, Write<SettleError>> {
-        self.orchestrator()?.settle().await.map_err(Write::Failed)
+        let settle = async { self.orchestrator()?.settle().await.map_err(Write::Failed) };
+        observed_alone("settle", settle).await
     }
 
     /// Finishes or undoes what a crash, a stall or a down cell left, in bounded work: at most 50
@@ -118,7 +136,8 @@ impl ControlPlane {
     /// # Errors
     /// [`SettleError`] where the API database fails; what is accepted stays accepted.
     pub async fn recover(&self) -> Result<Settled, Write<SettleError>> {
-        self.orchestrator()?.recover().await.map_err(Write::Failed)
+        let recover = async { self.orchestrator()?.recover().await.map_err(Write::Failed) };
+        observed_alone("recover", recover).await
     }
 
     /// Starts `count` workers beside what runs already: each brings home what is accepted in this
@@ -143,7 +162,10 @@ impl ControlPlane {
         &self,
         accepted: &Accepted,
     ) -> Result<Settled, Write<SettleError>> {
-        self.orchestrator()?.settle_group(accepted.group).await.map_err(Write::Failed)
+        let settle = async {
+            self.orchestrator()?.settle_group(accepted.group).await.map_err(Write::Failed)
+        };
+        observed_alone("settle_accepted", settle).await
     }
 
     /// Waits until every instance of a request has its home, or is deleted. A worker must run here
@@ -203,7 +225,12 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Instance, ReadError> {
-        self.0.router.show(ctx, uuid).await
+        let show = async {
+            let instance = self.0.router.show(ctx, uuid).await?;
+            note_home(instance.home);
+            Ok(instance)
+        };
+        observed("show", ctx, Some(uuid), show).await
     }
 
     /// What was done to an instance, oldest first.
@@ -215,7 +242,7 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Vec<InstanceAction>, ReadError> {
-        self.0.router.actions(ctx, uuid).await
+        observed("actions", ctx, Some(uuid), self.0.router.actions(ctx, uuid)).await
     }
 
     /// Why an instance is buried, as data; none where it is not. One who is not an admin gets what
@@ -228,7 +255,7 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Option<Verdict>, ReadError> {
-        self.0.router.verdict(ctx, uuid).await
+        observed("verdict", ctx, Some(uuid), self.0.router.verdict(ctx, uuid)).await
     }
 
     /// The verdict of a buried instance, computed again from the request and the snapshot of the
@@ -244,7 +271,7 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Option<Verdict>, ExplainError> {
-        explain::replay(&self.0.router, ctx, uuid).await
+        observed("replay", ctx, Some(uuid), explain::replay(&self.0.router, ctx, uuid)).await
     }
 
     /// Why an instance is buried, whether it would find a host now and where, and what has changed
@@ -260,7 +287,9 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Option<Explanation>, Write<ExplainError>> {
-        self.orchestrator()?.explain(ctx, uuid).await.map_err(Write::Failed)
+        let explain =
+            async { self.orchestrator()?.explain(ctx, uuid).await.map_err(Write::Failed) };
+        observed("explain", ctx, Some(uuid), explain).await
     }
 
     /// All of cell0 in groups by reason, project, flavor, zone and day, the largest first, with the
@@ -272,7 +301,7 @@ impl ControlPlane {
     /// # Errors
     /// [`TriageError`]: not an admin, a plane that Nova made, or a database.
     pub async fn cell0_report(&self, ctx: &RequestContext) -> Result<Cell0Report, TriageError> {
-        self.0.router.cell0_report(ctx).await
+        observed("cell0_report", ctx, None, self.0.router.cell0_report(ctx)).await
     }
 
     /// How many instances of a request, up to `most`, would find a host now, in which cells, and what
@@ -291,7 +320,9 @@ impl ControlPlane {
         request: &BootRequest,
         most: u32,
     ) -> Result<WhatIf, Write<ExplainError>> {
-        self.orchestrator()?.what_if(ctx, request, most).await.map_err(Write::Failed)
+        let what_if =
+            async { self.orchestrator()?.what_if(ctx, request, most).await.map_err(Write::Failed) };
+        observed("what_if", ctx, None, what_if).await
     }
 
     /// A page of the instances that `ctx` may see, over build requests, cell0 and all cells, in one
@@ -307,7 +338,7 @@ impl ControlPlane {
     /// [`ReadError`]: a query that cannot be asked, a marker that does not exist, an instance that
     /// moves at every look, or the API database.
     pub async fn list(&self, ctx: &RequestContext, query: &ListQuery) -> Result<Page, ReadError> {
-        self.0.router.list(ctx, query).await
+        observed("list", ctx, None, self.0.router.list(ctx, query)).await
     }
 
     /// All instances of a query, in order, in the memory of one page of 500. The query's limit does
@@ -330,7 +361,7 @@ impl ControlPlane {
     /// # Errors
     /// The API database's. What a silent cell holds is counted without a state.
     pub async fn count(&self, ctx: &RequestContext) -> Result<InstanceCounts, ReadError> {
-        self.0.router.count(ctx).await
+        observed("count", ctx, None, self.0.router.count(ctx)).await
     }
 
     /// Deletes an instance, wherever it lives. Where its cell does not answer, the delete is
@@ -346,7 +377,8 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<(), Write<DeleteError>> {
-        self.orchestrator()?.delete(ctx, uuid).await.map_err(Write::Failed)
+        let delete = async { self.orchestrator()?.delete(ctx, uuid).await.map_err(Write::Failed) };
+        observed("delete", ctx, Some(uuid), delete).await
     }
 
     /// Takes a buried instance out of cell0 to be scheduled again, under its uuid; its faults,
@@ -366,7 +398,72 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<Accepted, Write<RetryError>> {
-        self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed)
+        let retry = async { self.orchestrator()?.retry(ctx, uuid).await.map_err(Write::Failed) };
+        observed("retry", ctx, Some(uuid), retry).await
+    }
+
+    /// Lets a buried instance wait, to be retried by itself once it may fit, as if its request had
+    /// asked for it; says whether it did not wait before. It stays so for when it is buried again.
+    /// Nothing is retried now. Up to nine statements in one transaction.
+    ///
+    /// # Errors
+    /// [`RetryError`]: not found (also for another project's), not in cell0, or the API database.
+    pub async fn retry_when_it_fits(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<bool, Write<RetryError>> {
+        self.orchestrator()?.retry_when_it_fits(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// Ends that an instance is retried by itself; says whether it waited. One that is on its way is
+    /// placed this once. Up to seven statements in one transaction.
+    ///
+    /// # Errors
+    /// [`RetryError`]: not found (also for another project's), or the API database.
+    pub async fn stop_waiting(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<bool, Write<RetryError>> {
+        self.orchestrator()?.stop_waiting(ctx, uuid).await.map_err(Write::Failed)
+    }
+
+    /// Maps the instances that stand in a cell and that no boot of this plane made, such as those of a
+    /// cell that Nova filled: the oldest first, deleted ones too, in batches. Afterwards they are shown,
+    /// listed, deleted and retried as all others, and their hosts count what they take. `progress` is
+    /// told after each batch.
+    ///
+    /// How far it got is kept in the cell (`docs/adopting.md`): it can be stopped anywhere and called
+    /// again. It may run beside boots, and twice at once. Quotas are not asked.
+    ///
+    /// For each batch of up to 100: 7 to 10 statements in the cell, 8 in the API database, and four for
+    /// each host that is claimed.
+    ///
+    /// # Errors
+    /// [`MapError`]: a cell that does not exist or does not answer, or the API database. What was
+    /// mapped stays.
+    pub async fn map_instances(
+        &self,
+        cell: CellUuid,
+        options: MapOptions,
+        progress: &mut (dyn FnMut(&Mapped) + Send),
+    ) -> Result<Mapped, Write<MapError>> {
+        let mapped = self.orchestrator()?.map_instances(cell, options, progress);
+        mapped.await.map_err(Write::Failed)
+    }
+
+    /// Where an instance stands, by its mapping and by its cell. One statement in the API database and
+    /// one in its cell.
+    ///
+    /// # Errors
+    /// [`ReadError`]: its cell does not answer, it moves at every look, or the API database.
+    pub async fn verify(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Whereabouts, ReadError> {
+        self.0.router.verify(ctx, uuid).await
     }
 
     /// How an instance waits for what it needs, to be retried by itself; none where it does not, and
@@ -396,7 +493,8 @@ impl ControlPlane {
         ctx: &RequestContext,
         uuid: InstanceUuid,
     ) -> Result<(), Write<ActionError>> {
-        self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed)
+        let reboot = async { self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed) };
+        observed("reboot", ctx, Some(uuid), reboot).await
     }
 
     /// Checks that the plane is what the boot protocol promises, and with [`Repair::Yes`] repairs
@@ -412,11 +510,51 @@ impl ControlPlane {
         options: impl Into<FsckOptions>,
     ) -> Result<FsckReport, Write<FsckError>> {
         let options = options.into();
-        let checked = match options.repair {
-            Repair::No => fsck::check(&self.0.router, &options).await,
-            Repair::Yes => self.orchestrator()?.fsck(&options).await,
+        let check = async {
+            let checked = match options.repair {
+                Repair::No => fsck::check(&self.0.router, &options).await,
+                Repair::Yes => self.orchestrator()?.fsck(&options).await,
+            };
+            checked.map_err(Write::Failed)
         };
-        checked.map_err(Write::Failed)
+        observed_alone("fsck", check).await
+    }
+
+    /// Moves deleted instances of all cells out of the way: their rows to the shadow tables of their
+    /// cells, their mappings, request specs and boot histories to those of the API database. After
+    /// that they are not found, also not in lists of deleted ones. A run that has looked at all of
+    /// them also deletes what belongs to nobody any more. `docs/upkeep.md` has the tables and ages.
+    ///
+    /// It runs beside everything else, holds one batch, and can be interrupted at any point and run
+    /// again, also several at once. `progress` is called after each batch: of 200 instances by
+    /// default, with 7 statements in the API database, 25 in one transaction of each cell concerned,
+    /// and 17 in one transaction of the API database.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] where the API database fails; what was moved stays moved. A cell that does not
+    /// answer is named in the report, and its instances stay.
+    pub async fn archive(
+        &self,
+        options: &ArchiveOptions,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<ArchiveReport, Write<ArchiveError>> {
+        self.orchestrator()?.archive(options, &mut progress).await.map_err(Write::Failed)
+    }
+
+    /// Deletes from the shadow tables of all databases, for good, what was deleted before a time.
+    ///
+    /// It can be interrupted at any point and run again. `progress` is called after each round of
+    /// batches, one in each cell: of 200 instances by default, with 12 statements in one transaction.
+    /// The API database follows, with 4 for each batch.
+    ///
+    /// # Errors
+    /// As [`archive`](Self::archive).
+    pub async fn purge(
+        &self,
+        options: &PurgeOptions,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<PurgeReport, Write<ArchiveError>> {
+        self.orchestrator()?.purge(options, &mut progress).await.map_err(Write::Failed)
     }
 
     /// What was counted since the plane was opened: statements, commits and repeats by database,

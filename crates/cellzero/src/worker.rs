@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::CloseError;
+use crate::observed::observed_alone;
 
 /// How long a worker sleeps when nobody wakes it.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
@@ -59,8 +60,8 @@ async fn work(orchestrator: Orchestrator, mut stopped: watch::Receiver<bool>) {
     let mut woken = true;
     while !*stopped.borrow() {
         let done = match woken {
-            true => orchestrator.settle().await,
-            false => orchestrator.recover().await,
+            true => observed_alone("settle", orchestrator.settle()).await,
+            false => observed_alone("recover", orchestrator.recover()).await,
         };
         if let Err(error) = done {
             tracing::warn!(error = &error as &dyn std::error::Error, "not settled; tried again");

@@ -1,4 +1,4 @@
-//! Creates the database that a URL names, on the server that it names.
+//! Creates and drops the database that a URL names, on the server that it names.
 //!
 //! It makes an empty database and nothing in it; tables are the migration runner's. The one rule:
 //! text compares and sorts by its bytes, as it does in SQLite.
@@ -25,6 +25,34 @@ use diesel_migrations::EmbeddedMigrations;
 /// [`Database::run`].
 pub async fn create_database(url: &DatabaseUrl, deadline: Deadline) -> Result<bool, DatabaseError> {
     let Some(name) = url.database_name().map(str::to_owned) else { return Ok(false) };
+    on_server(url, "create_database", deadline, move |conn| {
+        create_if_missing(conn, &name).map_err(|error| refused(error, "created", &name))
+    })
+    .await
+}
+
+/// Drops the database of `url` from its server with all that is in it; true if it was there.
+///
+/// A SQLite file is not touched: whoever made it deletes it, with its `-wal` and `-shm`.
+///
+/// # Errors
+/// [`ErrorKind::Rejected`] when the user may not drop it, or somebody is connected to it
+/// (PostgreSQL); else those of [`Database::run`].
+pub async fn drop_database(url: &DatabaseUrl, deadline: Deadline) -> Result<bool, DatabaseError> {
+    let Some(name) = url.database_name().map(str::to_owned) else { return Ok(false) };
+    on_server(url, "drop_database", deadline, move |conn| {
+        drop_if_there(conn, &name).map_err(|error| refused(error, "dropped", &name))
+    })
+    .await
+}
+
+/// Asks the server of `url` through the database that it always has.
+async fn on_server(
+    url: &DatabaseUrl,
+    operation: &'static str,
+    deadline: Deadline,
+    work: impl FnOnce(&mut Connection<Maintenance>) -> Result<bool, DatabaseError> + Send + 'static,
+) -> Result<bool, DatabaseError> {
     let options = Options {
         connections_max: 1,
         // The deadline alone bounds it: a busy server may copy its template for a while.
@@ -32,18 +60,22 @@ pub async fn create_database(url: &DatabaseUrl, deadline: Deadline) -> Result<bo
         ..Options::default()
     };
     let database: Database<Maintenance> = Database::new(maintenance_url(url), options);
-    let create = move |conn: &mut Connection<Maintenance>| {
-        let made = create_if_missing(conn, &name);
+    let once = move |conn: &mut Connection<Maintenance>| {
+        let done = work(conn);
         // Nobody comes back for this connection, and a retired one is closed with a goodbye.
         conn.retire();
-        made.map_err(|error| match error.kind() {
-            ErrorKind::Rejected => {
-                error.with_message(format!("the database {name:?} cannot be created"))
-            }
-            _ => error,
-        })
+        done
     };
-    database.run("create_database", deadline, create).await
+    database.run(operation, deadline, once).await
+}
+
+fn refused(error: DatabaseError, done: &str, name: &str) -> DatabaseError {
+    match error.kind() {
+        ErrorKind::Rejected => {
+            error.with_message(format!("the database {name:?} cannot be {done}"))
+        }
+        _ => error,
+    }
 }
 
 /// The database that a server always has. Nothing is ever migrated there.
@@ -74,6 +106,24 @@ fn create_if_missing<K>(conn: &mut Connection<K>, name: &str) -> Result<bool, Da
     match conn.control(&create_statement(conn.backend(), name)) {
         Ok(()) => Ok(true),
         Err(error) if came_second(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn drop_if_there<K>(conn: &mut Connection<K>, name: &str) -> Result<bool, DatabaseError> {
+    if !exists(conn, name)? {
+        return Ok(false);
+    }
+    let statement = match conn.backend() {
+        Backend::Postgres => format!("DROP DATABASE \"{}\"", name.replace('"', "\"\"")),
+        Backend::Sqlite | Backend::Mysql => {
+            format!("DROP DATABASE `{}`", name.replace('`', "``"))
+        }
+    };
+    match conn.control(&statement) {
+        Ok(()) => Ok(true),
+        // Somebody else was faster.
+        Err(_) if !exists(conn, name)? => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

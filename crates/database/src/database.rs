@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
 use crate::fault::{self, FaultPlace};
 use crate::gate;
+use crate::observed::Observed;
 use crate::progress::Progress;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
+use tracing::Instrument as _;
 
 /// How long after its deadline a caller may still wait, so that an operation that ends at the
 /// deadline can say so itself.
@@ -89,6 +91,8 @@ pub struct Options {
     /// How many connections may be open at once in all, to this database and to every other one
     /// whose options share it, as a clone of these options does.
     pub connections_total: ConnectionBudget,
+    /// What the database is called in metrics and spans; the kind of its schema where it is none.
+    pub called: Option<Arc<str>>,
     /// Where a test makes its connections fail.
     #[cfg(feature = "failpoints")]
     pub faults: crate::Faults,
@@ -107,6 +111,7 @@ impl Default for Options {
             idle_max: 8,
             idle_close_after: Duration::from_secs(300),
             connections_total: ConnectionBudget::new(CONNECTIONS_TOTAL),
+            called: None,
             #[cfg(feature = "failpoints")]
             faults: crate::Faults::default(),
         }
@@ -183,6 +188,11 @@ impl<K: SchemaKind> Database<K> {
         &self.pool.url
     }
 
+    /// How it is used.
+    pub(crate) fn options(&self) -> &Options {
+        &self.pool.options
+    }
+
     /// The kind of database.
     pub fn backend(&self) -> Backend {
         self.pool.url.backend()
@@ -223,6 +233,27 @@ impl<K: SchemaKind> Database<K> {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
+        let observed = Observed::begin(name, self.called());
+        let result = self.run_unobserved(name, deadline, work).instrument(observed.span()).await;
+        observed.end(result.is_ok());
+        result
+    }
+
+    /// What it is called in metrics and spans.
+    fn called(&self) -> Arc<str> {
+        self.pool.options.called.clone().unwrap_or_else(|| Arc::from(K::NAME))
+    }
+
+    async fn run_unobserved<T, E>(
+        &self,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut Connection<K>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
         let entered = gate::operation(name, &self.pool.label).await;
         let place = Place { database: Arc::clone(&self.pool.label), operation: name, deadline };
         let permit = self.pool.permit(&place).await?;
@@ -232,8 +263,10 @@ impl<K: SchemaKind> Database<K> {
             let (pool, place, progress) =
                 (Arc::clone(&self.pool), place.clone(), Arc::clone(&progress));
             let entered = entered.clone();
+            let span = tracing::Span::current();
             tokio::task::spawn_blocking(move || {
                 let _inside = gate::Inside::enter(entered);
+                let _span = span.entered();
                 pool.operate(permit, place, progress, work, answer);
             })
         };

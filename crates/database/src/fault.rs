@@ -6,6 +6,7 @@
 //! the feature there is nothing.
 
 use crate::database::Options;
+use crate::script::is_transaction_control;
 use diesel::QueryResult;
 
 /// Where an operation is.
@@ -21,6 +22,19 @@ pub enum FaultPlace {
     BeforeCommit,
     /// A `COMMIT` was answered.
     AfterCommit,
+}
+
+/// Sends one statement of a migration, between the places at which it may fail.
+pub(crate) fn around(statement: &str, send: impl FnOnce() -> QueryResult<()>) -> QueryResult<()> {
+    if statement == "COMMIT" {
+        point(FaultPlace::BeforeCommit)?;
+        send()?;
+        return point(FaultPlace::AfterCommit);
+    }
+    if !is_transaction_control(statement) {
+        point(FaultPlace::Statement)?;
+    }
+    send()
 }
 
 #[cfg(not(feature = "failpoints"))]

@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::database::{Database, SchemaKind};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::schema::has_table;
 use crate::transaction::transaction;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -45,6 +46,27 @@ pub struct Identity {
     pub plane: Uuid,
     /// The cell, or `None` for the API database.
     pub cell: Option<Uuid>,
+}
+
+/// What a database says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The version of the schema that is in it.
+    pub schema_version: i64,
+    /// The oldest binary that may use it.
+    pub oldest_binary: i64,
+    /// Whose database it is; `None` before it was stamped.
+    pub identity: Option<Identity>,
+}
+
+impl Recorded {
+    /// Refuses a database that is not `expected`, whatever its version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongIdentity`], which names what was expected and found.
+    pub fn belongs_to(&self, expected: Identity) -> Result<(), DatabaseError> {
+        belongs(self.identity, expected)
+    }
 }
 
 /// What [`Database::check`] expects.
@@ -95,6 +117,15 @@ impl<K: SchemaKind> Database<K> {
         self.run("read_identity", deadline, |conn| require_row(conn)?.identity()).await
     }
 
+    /// What it says of itself, whatever its version, or `None` if it was never migrated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongIdentity`] for a database of another kind, and those of
+    /// [`Database::run`].
+    pub async fn recorded(&self, deadline: Deadline) -> Result<Option<Recorded>, DatabaseError> {
+        self.run("read_recorded", deadline, |conn| recorded(conn)).await
+    }
+
     /// Makes it the database of `identity`. The same identity again changes nothing.
     ///
     /// # Errors
@@ -117,13 +148,35 @@ impl<K: SchemaKind> Database<K> {
         self.run("check_identity", deadline, move |conn| {
             let row = require_row(conn)?;
             check_version::<K>(&row)?;
-            match row.identity()? {
-                Some(found) if found == expected => Ok(()),
-                Some(found) => Err(wrong(expected, &found.to_string())),
-                None => Err(wrong(expected, "a database that belongs to no plane yet")),
-            }
+            require(&row, expected)
         })
         .await
+    }
+}
+
+/// What a database says of itself; nothing where it has no such table or no row in it.
+pub(crate) fn recorded<K: SchemaKind>(
+    conn: &mut Connection<K>,
+) -> Result<Option<Recorded>, DatabaseError> {
+    if !has_table(conn, "database_identity")? {
+        return Ok(None);
+    }
+    let Some(row) = find_row(conn)? else { return Ok(None) };
+    check_kind::<K>(&row)?;
+    let (schema_version, oldest_binary) = (row.schema_version, row.oldest_binary);
+    Ok(Some(Recorded { schema_version, oldest_binary, identity: row.identity()? }))
+}
+
+/// Refuses a database that is not this one.
+pub(crate) fn require(row: &Row, expected: Identity) -> Result<(), DatabaseError> {
+    belongs(row.identity()?, expected)
+}
+
+fn belongs(found: Option<Identity>, expected: Identity) -> Result<(), DatabaseError> {
+    match found {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(wrong(expected, &found.to_string())),
+        None => Err(wrong(expected, "a database that belongs to no plane yet")),
     }
 }
 
@@ -158,7 +211,7 @@ fn stamp<K: SchemaKind>(conn: &mut Connection<K>, identity: Identity) -> Result<
 }
 
 /// The row, which a database of this kind has once it was migrated.
-fn require_row<K: SchemaKind>(conn: &mut Connection<K>) -> Result<Row, DatabaseError> {
+pub(crate) fn require_row<K: SchemaKind>(conn: &mut Connection<K>) -> Result<Row, DatabaseError> {
     let row = find_row(conn).map_err(|error| {
         // A table that is missing is the one refusal that this statement can meet.
         if error.kind() == ErrorKind::Rejected { never_migrated::<K>() } else { error }
@@ -170,7 +223,8 @@ fn require_row<K: SchemaKind>(conn: &mut Connection<K>) -> Result<Row, DatabaseE
 
 fn never_migrated<K: SchemaKind>() -> DatabaseError {
     let message = format!(
-        "the database has no schema version and this binary needs {}: migrate it, or correct the URL",
+        "the database has no schema version and this binary needs {}: migrate it \
+         (cellzero db sync for an API database), or correct the URL",
         K::SCHEMA_VERSION
     );
     DatabaseError::new(ErrorKind::SchemaVersion, message)
@@ -196,7 +250,7 @@ pub(crate) fn check_kind<K: SchemaKind>(row: &Row) -> Result<(), DatabaseError> 
 fn check_version<K: SchemaKind>(row: &Row) -> Result<(), DatabaseError> {
     let (schema, oldest) = (row.schema_version, row.oldest_binary);
     let what_to_do = if schema < K::SCHEMA_VERSION {
-        "migrate the database with this binary before starting it"
+        "migrate the database with this binary before starting it (cellzero db sync)"
     } else if K::SCHEMA_VERSION < oldest {
         "use a newer binary"
     } else {

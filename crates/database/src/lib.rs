@@ -35,11 +35,16 @@ mod identity;
 mod kept;
 mod migrate;
 mod net;
+mod observed;
 mod progress;
 mod schema;
 mod scope;
+mod script;
+mod server;
 mod session;
+mod shadow;
 mod sqlite;
+mod state;
 mod tally;
 mod transaction;
 
@@ -47,7 +52,7 @@ pub use any::*;
 pub use backend::Backend;
 pub use budget::ConnectionBudget;
 pub use connection::Connection;
-pub use create::create_database;
+pub use create::{create_database, drop_database};
 pub use database::{Database, Durability, Options, SchemaKind};
 pub use database_url::{DatabaseUrl, UrlError};
 pub use deadline::{DEADLINE_AHEAD_MAX, Deadline};
@@ -58,11 +63,18 @@ pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 pub use fault::{FaultPlace, Faults};
 #[cfg(feature = "failpoints")]
 pub use gate::{CommitFate, Gate, Passed, Stop, with_gate};
-pub use identity::{Expected, Identity};
+pub use identity::{Expected, Identity, Recorded};
+pub use migrate::Migrated;
 pub use net::{MysqlNet, Net, PgNet};
 pub use schema::{Column, ColumnKind, Difference, Schema, Table};
 pub use scope::{Scope, Whose};
+pub use server::{LossySetting, ServerFacts};
 pub use session::Session;
+pub use shadow::{
+    Aged, IdShift, RowsBy, Values, copy_to_shadow, count_old, delete_rows, id_shift, ids_of,
+    old_keys, shadow_of, standing,
+};
 pub use sqlite::KeptSqlite;
+pub use state::{DatabaseState, Fit};
 pub use tally::Counters;
 pub use transaction::{TRANSACTION_ATTEMPTS_MAX, savepoint, transaction};

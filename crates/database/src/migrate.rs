@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::database::{Database, SchemaKind};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, classify_text};
-use crate::identity::{check_kind, find_row, record_version};
+use crate::identity::{Identity, check_kind, find_row, record_version, require, require_row};
 use crate::schema::{MIGRATIONS_TABLE, has_table, read};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
@@ -23,6 +23,15 @@ const LOCK_NAME: &str = "cellzero_migrate";
 /// The number of the lock on PostgreSQL: "cellzero" in ASCII.
 const LOCK_NUMBER: i64 = 0x6365_6c6c_7a65_726f;
 
+/// What a migration found and left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The schema version before, `None` for an empty database.
+    pub before: Option<i64>,
+    /// The schema version now.
+    pub after: i64,
+}
+
 impl<K: SchemaKind> Database<K> {
     /// Brings the schema to this binary's version and records it. What is there already stays;
     /// a database that a newer binary has migrated is left as it is.
@@ -35,12 +44,22 @@ impl<K: SchemaKind> Database<K> {
     /// anything is changed.
     /// [`ErrorKind::DeadlineExceeded`] when another process migrates until the deadline. Else
     /// those of [`Database::run`].
-    pub async fn migrate(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.run("migrate", deadline, |conn| match conn.backend() {
-            Backend::Sqlite => migrate_in_one_transaction(conn),
-            Backend::Postgres | Backend::Mysql => migrate_on_server(conn),
-        })
-        .await
+    pub async fn migrate(&self, deadline: Deadline) -> Result<Migrated, DatabaseError> {
+        self.run("migrate", deadline, |conn| migrate(conn, None)).await
+    }
+
+    /// The same, but only where the database was stamped as `expected` before: nothing of another
+    /// plane or cell is changed, and no empty database takes the place of one that was lost.
+    ///
+    /// # Errors
+    /// As [`Database::migrate`]; [`ErrorKind::WrongIdentity`] where it is another's or was never
+    /// stamped, and [`ErrorKind::SchemaVersion`] where it was never migrated.
+    pub async fn migrate_as(
+        &self,
+        deadline: Deadline,
+        expected: Identity,
+    ) -> Result<Migrated, DatabaseError> {
+        self.run("migrate", deadline, move |conn| migrate(conn, Some(expected))).await
     }
 }
 
@@ -51,12 +70,25 @@ struct Value {
     value: Option<i64>,
 }
 
-fn migrate_on_server<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+fn migrate<K: SchemaKind>(
+    conn: &mut Connection<K>,
+    expected: Option<Identity>,
+) -> Result<Migrated, DatabaseError> {
+    match conn.backend() {
+        Backend::Sqlite => migrate_in_one_transaction(conn, expected),
+        Backend::Postgres | Backend::Mysql => migrate_on_server(conn, expected),
+    }
+}
+
+fn migrate_on_server<K: SchemaKind>(
+    conn: &mut Connection<K>,
+    expected: Option<Identity>,
+) -> Result<Migrated, DatabaseError> {
     // This connection is not used again, so its changed time-out and its lock end with it,
     // whatever happens in between.
     let result = extend_statement_timeout(conn)
         .and_then(|()| lock(conn))
-        .and_then(|()| migrate_locked(conn));
+        .and_then(|()| migrate_locked(conn, expected));
     conn.retire();
     result
 }
@@ -64,10 +96,10 @@ fn migrate_on_server<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), Data
 /// Diesel's own transaction manager, because the runner opens savepoints through it.
 fn migrate_in_one_transaction<K: SchemaKind>(
     conn: &mut Connection<K>,
-) -> Result<(), DatabaseError> {
-    let AnyConnection::Sqlite(sqlite) = conn.sql().any() else { return Ok(()) };
-    AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
-    let result = migrate_locked(conn);
+    expected: Option<Identity>,
+) -> Result<Migrated, DatabaseError> {
+    begin(conn)?;
+    let result = migrate_locked(conn, expected);
     let AnyConnection::Sqlite(sqlite) = conn.sql().any() else { return result };
     if result.is_ok() {
         AnsiTransactionManager::commit_transaction(sqlite)?;
@@ -77,6 +109,11 @@ fn migrate_in_one_transaction<K: SchemaKind>(
         conn.give_up();
     }
     result
+}
+
+fn begin<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
+    let AnyConnection::Sqlite(sqlite) = conn.sql().any() else { return Ok(()) };
+    Ok(AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?)
 }
 
 /// A migration may take longer than any other statement, but not longer than the deadline.
@@ -119,23 +156,40 @@ fn lock<K>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
     Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message))
 }
 
-fn migrate_locked<K: SchemaKind>(conn: &mut Connection<K>) -> Result<(), DatabaseError> {
-    // A URL that leads to another kind of database has to be found before its tables are mixed.
-    if has_table(conn, "database_identity")?
-        && let Some(row) = find_row(conn)?
-    {
-        check_kind::<K>(&row)?;
+fn migrate_locked<K: SchemaKind>(
+    conn: &mut Connection<K>,
+    expected: Option<Identity>,
+) -> Result<Migrated, DatabaseError> {
+    if let Some(expected) = expected {
+        require(&require_row(conn)?, expected)?;
     }
-    refuse_foreign(conn)?;
-    let migrations = K::migrations(conn.backend());
-    let ran = match conn.sql().any() {
-        AnyConnection::Sqlite(sqlite) => sqlite.run_pending_migrations(migrations).map(drop),
-        AnyConnection::Postgres(net) => net.run_pending_migrations(migrations).map(drop),
-        AnyConnection::Mysql(net) => net.run_pending_migrations(migrations).map(drop),
+    // A URL that leads to another kind of database has to be found before its tables are mixed.
+    let found = match has_table(conn, "database_identity")? {
+        true => find_row(conn)?,
+        false => None,
     };
-    ran.map_err(|error| migration_failed(conn, error))?;
+    found.as_ref().map(check_kind::<K>).transpose()?;
+    refuse_foreign(conn)?;
+    run_pending(conn).map_err(|error| migration_failed(conn, error))?;
     let now = conn.now();
-    record_version(conn, now)
+    record_version(conn, now)?;
+    let before = found.map(|row| row.schema_version);
+    Ok(Migrated { before, after: before.unwrap_or_default().max(K::SCHEMA_VERSION) })
+}
+
+fn run_pending<K: SchemaKind>(
+    conn: &mut Connection<K>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let migrations = K::migrations(conn.backend());
+    macro_rules! run {
+        ($c:ident) => {{
+            $c.set_in_steps(true);
+            let ran = $c.run_pending_migrations(migrations).map(drop);
+            $c.set_in_steps(false);
+            ran
+        }};
+    }
+    crate::each!(conn.sql(), c => run!(c))
 }
 
 /// Refuses a database that has tables and none of them from this runner: it belongs to another

@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
 use crate::fault::{self, FaultPlace};
 use crate::kept::{Dialect, KeptTexts};
+use crate::script::{is_transaction_control, statements};
 use crate::tally::{Tally, count};
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
@@ -60,6 +61,8 @@ pub struct Net<C: AsyncConnection> {
     /// State of Diesel's own transactions; only the migration runner uses those.
     transactions: AnsiTransactionManager,
     texts: KeptTexts,
+    /// A script is sent statement by statement: it is a migration.
+    in_steps: bool,
     tally: Arc<Tally>,
 }
 
@@ -114,12 +117,18 @@ impl<C: AsyncConnection> Net<C> {
             },
             transactions: AnsiTransactionManager::default(),
             texts: KeptTexts::default(),
+            in_steps: false,
             tally,
         }
     }
 
     pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
         self.health.deadline = deadline;
+    }
+
+    /// Sends each statement of a script by itself from now on, or no longer.
+    pub(crate) fn set_in_steps(&mut self, in_steps: bool) {
+        self.in_steps = in_steps;
     }
 
     pub(crate) fn set_budget(&mut self, budget: ConnectionBudget) {
@@ -326,13 +335,15 @@ impl<C: AsyncConnection> SimpleConnection for Net<C> {
             self.health.check_doom()?;
             count(&self.tally.statements);
         }
-        self.control(query)
+        if !self.in_steps {
+            return self.control(query);
+        }
+        statements(query).try_for_each(|statement| {
+            let sent = fault::around(statement, || self.control(statement));
+            // What a test breaks is broken as if the network had.
+            sent.inspect_err(|error| self.health.learn(error))
+        })
     }
-}
-
-/// Whether Diesel's transaction manager sent this.
-fn is_transaction_control(sql: &str) -> bool {
-    ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"].iter().any(|word| sql.starts_with(word))
 }
 
 impl<C: AsyncConnection> ConnectionSealed for Net<C> {}

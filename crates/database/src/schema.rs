@@ -15,7 +15,7 @@ use crate::error::{DatabaseError, ErrorKind};
 use crate::identity::find_row;
 use diesel_migrations::MigrationHarness;
 pub use difference::Difference;
-pub(crate) use read::{MIGRATIONS_TABLE, has_table, read};
+pub(crate) use read::{MIGRATIONS_TABLE, has_table, read, read_sqlite};
 use sha2::{Digest, Sha256};
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

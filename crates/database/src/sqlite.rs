@@ -3,6 +3,7 @@
 
 use crate::fault::{self, FaultPlace};
 use crate::kept::KeptTexts;
+use crate::script::statements;
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation,
     LoadConnection, MultiConnectionHelper, SimpleConnection,
@@ -18,11 +19,18 @@ use std::any::Any;
 pub struct KeptSqlite {
     inner: SqliteConnection,
     texts: KeptTexts,
+    /// A script is sent statement by statement: it is a migration.
+    in_steps: bool,
 }
 
 impl KeptSqlite {
     pub(crate) fn new(inner: SqliteConnection) -> KeptSqlite {
-        KeptSqlite { inner, texts: KeptTexts::default() }
+        KeptSqlite { inner, texts: KeptTexts::default(), in_steps: false }
+    }
+
+    /// Sends each statement of a script by itself from now on, or no longer.
+    pub(crate) fn set_in_steps(&mut self, in_steps: bool) {
+        self.in_steps = in_steps;
     }
 
     /// The connection as Diesel knows it, which keeps no statement by its text.
@@ -37,7 +45,12 @@ impl KeptSqlite {
 
 impl SimpleConnection for KeptSqlite {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.inner.batch_execute(query)
+        if !self.in_steps {
+            return self.inner.batch_execute(query);
+        }
+        statements(query).try_for_each(|statement| {
+            fault::around(statement, || self.inner.batch_execute(statement))
+        })
     }
 }
 

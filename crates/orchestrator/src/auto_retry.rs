@@ -8,6 +8,8 @@
 //!
 //! See [`waiting`] for why no change of capacity is missed.
 
+mod asked;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 

@@ -17,34 +17,53 @@
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
 //! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say. [`explain`]
 //! says of a burial whether it would still be one, and [`auto_retry`] retries what fits by now.
-//! [`fsck`] checks what these steps promise, and repairs it.
+//! [`discover`], [`remove_host`] and [`map_instances`] are how the hosts and the instances of a cell
+//! that others filled come into the plane, and how hosts leave it. [`setup`] and [`cell_change`] make,
+//! change and remove cells, [`sync`] migrates all databases.
+//! [`fsck`] checks what these steps promise, and repairs it; [`status`] checks what they stand on;
+//! [`archive`] moves what was deleted out of the way.
 //!
 //! This is the only crate that writes to two databases in one operation.
 
 pub mod accept;
 pub mod action;
+pub mod archive;
 pub mod auto_retry;
 pub mod basis;
+pub mod cell_change;
 pub mod create;
 pub mod decide;
 pub mod delete;
+pub mod discover;
 pub mod dispatch;
 pub mod explain;
 pub mod fsck;
+pub mod map_instances;
 pub mod operation;
 pub mod place;
+pub mod remove_host;
 pub mod report;
 pub mod retry;
 pub mod settle;
 pub mod setup;
+pub mod status;
 pub mod sweep;
+pub mod sync;
 
 pub use accept::{Accepted, BootError};
 pub use action::{Action, ActionError};
+pub use archive::{
+    ArchiveError, ArchiveOptions, ArchiveReport, Progress, PurgeOptions, PurgeReport,
+};
 pub use auto_retry::AutoRetryOptions;
+pub use cell_change::{
+    DeleteCellError, FindCellError, Removal, RemovedCell, UpdateCellError, find_cell,
+};
 pub use delete::DeleteError;
+pub use discover::{DiscoverOptions, DiscoveredHost, Discovery, DuplicateHost};
 pub use explain::{ExplainError, Explanation, Since, WhatIf};
 pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
+pub use map_instances::{MapError, MapOptions, Mapped};
 pub use operation::{
     BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
     RebootOperation, ReleaseOperation,
@@ -53,6 +72,8 @@ pub use report::{HostError, ReportError};
 pub use retry::RetryError;
 pub use settle::{SettleError, Settled};
 pub use setup::{CreateCellError, NewCell};
+pub use status::{Check, Level, StatusOptions, StatusReport};
+pub use sync::{PlaneDatabase, PlaneState, SchemaError, ShownDatabase, SyncReport, SyncedDatabase};
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -181,6 +202,8 @@ impl Orchestrator {
         options: OrchestratorOptions,
     ) -> Orchestrator {
         let owner = uuids.row().to_string();
+        // So that it is known to be none before the first.
+        metrics::counter!("cellzero_claim_conflicts_total").increment(0);
         Orchestrator(Arc::new(Inner {
             api,
             router,
@@ -201,6 +224,11 @@ impl Orchestrator {
     /// How often a claim found its host taken by a faster scheduler, since the start.
     pub fn claim_conflicts(&self) -> u64 {
         self.0.claim_conflicts.load(Ordering::Relaxed)
+    }
+
+    /// The limits of a project for which neither it nor its class says anything.
+    pub fn quota_fallback(&self) -> QuotaLimits {
+        self.0.options.quota
     }
 
     /// Ends when there is something to settle: a worker waits for it.

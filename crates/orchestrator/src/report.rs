@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cellzero_api_db::{host_capacity, host_mapping};
+use cellzero_api_db::{cell_mapping, host_capacity, host_mapping};
 use cellzero_cell_db::{action, compute_node, fence, instance, service};
 use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle};
@@ -39,11 +39,21 @@ pub enum HostError {
         /// The host.
         host: String,
     },
+    /// Something lives on the host, or is on its way to or from it.
+    #[error(
+        "host {host} has {count} instances; delete them, or wait for the host to destroy them, first"
+    )]
+    HasInstances {
+        /// The host.
+        host: String,
+        /// How many.
+        count: i64,
+    },
     /// Its cell failed.
     #[error(transparent)]
     Cell(#[from] CellError),
     /// The API database failed.
-    #[error("the report could not be stored in the API database")]
+    #[error("what is known of the hosts could not be changed in the API database")]
     Database(#[from] DatabaseError),
 }
 
@@ -115,6 +125,8 @@ impl Orchestrator {
                         }
                         Some(_) => {}
                         None => {
+                            // Adopted instances may claim it already: they are counted by either.
+                            cell_mapping::lock(conn, cell)?;
                             host_mapping::insert(conn, &reported.host, cell_id, now)?;
                             // It may be known from a time when it was mapped before.
                             let host = std::slice::from_ref(&reported.host);

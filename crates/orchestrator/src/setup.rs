@@ -3,7 +3,9 @@
 use std::fmt;
 
 use cellzero_api_db::CellMapping;
-use cellzero_api_db::cell_mapping::{self, CELL0_NAME, CELL0_TRANSPORT_URL, mask_passwords};
+use cellzero_api_db::cell_mapping::{
+    self, CELL0_NAME, CELL0_TRANSPORT_URL, mask_passwords, same_queue,
+};
 use cellzero_cell_db::CellDatabase;
 use cellzero_database::{
     DatabaseError, DatabaseUrl, Deadline, ErrorKind, Identity, Options, UrlError,
@@ -23,8 +25,10 @@ pub struct NewCell {
     pub name: String,
     /// Its database; it must exist on its server. A SQLite file is made.
     pub url: String,
-    /// Its message queue, which only Nova's own tools use.
+    /// Its message queue, or `none:///`.
     pub transport_url: String,
+    /// Closed for scheduling from its beginning.
+    pub disabled: bool,
 }
 
 impl fmt::Debug for NewCell {
@@ -33,6 +37,7 @@ impl fmt::Debug for NewCell {
             .field("name", &self.name)
             .field("url", &mask_passwords(&self.url))
             .field("transport_url", &mask_passwords(&self.transport_url))
+            .field("disabled", &self.disabled)
             .finish()
     }
 }
@@ -44,6 +49,7 @@ impl NewCell {
             name: name.into(),
             url: url.into(),
             transport_url: CELL0_TRANSPORT_URL.to_owned(),
+            disabled: false,
         }
     }
 }
@@ -62,6 +68,14 @@ pub enum CreateCellError {
     #[error("the database {url} is already {owner}; each cell needs a database of its own")]
     DatabaseTaken {
         /// The database, its password masked.
+        url: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// The message queue is another cell's.
+    #[error("the message queue {url} is that of {owner}; each cell needs a queue of its own")]
+    QueueTaken {
+        /// The queue, its password masked.
         url: String,
         /// Whose it is.
         owner: String,
@@ -132,6 +146,7 @@ impl Orchestrator {
         let mappings = self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
         let cells = self.0.router.cells().clone();
         check_free(url, wanted, &api_url, &cells, &mappings)?;
+        check_queue(&new.transport_url, wanted, &mappings)?;
         let database = CellDatabase::new(url.clone(), options);
         let failed = |source| CreateCellError::Cell { url: url.to_string(), source };
         // Before anything is changed: what is another's must not even be migrated.
@@ -164,7 +179,7 @@ impl Orchestrator {
             name: Some(new.name.clone()),
             transport_url: Some(new.transport_url.clone()),
             database_connection: Some(new.url.clone()),
-            disabled: false,
+            disabled: new.disabled,
         };
         let url = url.clone();
         self.api()
@@ -176,6 +191,8 @@ impl Orchestrator {
                         return Ok(());
                     }
                     check_free(&url, mapping.uuid.0, &api_url, &cells, &mappings)?;
+                    let queue = mapping.transport_url.as_deref().unwrap_or_default();
+                    check_queue(queue, mapping.uuid.0, &mappings)?;
                     Ok::<_, CreateCellError>(cell_mapping::insert(conn, &mapping, now)?)
                 })
             })
@@ -185,7 +202,7 @@ impl Orchestrator {
 }
 
 /// Refuses a database that is the API database or another cell's.
-fn check_free(
+pub(crate) fn check_free(
     url: &DatabaseUrl,
     wanted: Uuid,
     api_url: &DatabaseUrl,
@@ -200,6 +217,23 @@ fn check_free(
         let same = cells.url_of(mapping).is_ok_and(|other| other.same_database(url));
         if same {
             return Err(taken(format!("cell {}", mapping.identity())));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a message queue that is another cell's.
+pub(crate) fn check_queue(
+    url: &str,
+    wanted: Uuid,
+    mappings: &[CellMapping],
+) -> Result<(), CreateCellError> {
+    let others = mappings.iter().filter(|mapping| mapping.uuid.0 != wanted);
+    for mapping in others {
+        let same = mapping.transport_url.as_deref().is_some_and(|other| same_queue(url, other));
+        if same {
+            let (url, owner) = (mask_passwords(url), format!("cell {}", mapping.identity()));
+            return Err(CreateCellError::QueueTaken { url, owner });
         }
     }
     Ok(())

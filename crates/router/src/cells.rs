@@ -105,6 +105,11 @@ impl CellHandle {
         &self.database
     }
 
+    /// Who its database must say that it is; none on a plane that Nova made.
+    pub fn expected(&self) -> Option<Expected> {
+        self.plane.map(|plane| Expected { plane: plane.0, cell: Some(self.mapping.uuid.0) })
+    }
+
     /// Whether Nova made it, so that it has none of our own tables and its own collation.
     pub fn is_foreign(&self) -> bool {
         self.plane.is_none()
@@ -116,11 +121,8 @@ impl CellHandle {
     /// # Errors
     /// Those of [`cellzero_database::Database::check`].
     pub async fn check_identity(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        match self.plane {
-            Some(plane) => {
-                let expected = Expected { plane: plane.0, cell: Some(self.mapping.uuid.0) };
-                self.database.check(deadline, expected).await
-            }
+        match self.expected() {
+            Some(expected) => self.database.check(deadline, expected).await,
             None => Ok(()),
         }
     }
@@ -363,9 +365,11 @@ impl Cells {
     fn connect(&self, mapping: &CellMapping) -> Result<Arc<CellHandle>, CellError> {
         let url =
             self.url_of(mapping).map_err(|source| CellError::Url { cell: mapping.uuid, source })?;
+        let called = Some(Arc::from(mapping.uuid.text()));
+        let options = Options { called, ..self.options.database.clone() };
         Ok(Arc::new(CellHandle {
             mapping: mapping.clone(),
-            database: CellDatabase::new(url, self.options.database.clone()),
+            database: CellDatabase::new(url, options),
             plane: self.options.plane,
             checked: Arc::default(),
             breaker: self.options.breaker.map(|options| Breaker::new(mapping.uuid, options)),

@@ -12,6 +12,7 @@ mod list;
 mod scatter;
 mod show;
 mod triage;
+mod verify;
 
 pub use breaker::BreakerOptions;
 pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
@@ -19,6 +20,7 @@ pub use count::{InstanceCount, InstanceCounts};
 pub use list::{CellAnswered, CellReport, Page, SkipReason};
 pub use scatter::{CellAnswer, DownCells, Gathered, scatter_gather};
 pub use triage::{BuriedAs, BuriedGroup, Cell0Report, Clearance, TriageError};
+pub use verify::Whereabouts;
 
 use cellzero_api_db::ApiDatabase;
 use cellzero_database::DatabaseError;

@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask test`, `bench`, `model`, `crash-walk`, `chaos`,
-//! `guards`.
+//! `guards`, `upgrade`.
 //!
 //! Each command is a module of its own with its arguments and a `run`.
 
@@ -10,6 +10,7 @@ mod guards;
 mod install;
 mod model;
 mod test;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,11 @@ enum Command {
     ///
     /// Works on a copy of the last commit under target; fails where no test misses a guard.
     Guards(guards::Arguments),
+    /// Let processes of the version before and of this one work on the same plane while it is migrated
+    ///
+    /// Builds the version before from its commit, under target/upgrade; fails where a promise was
+    /// broken or fsck finds something.
+    Upgrade(upgrade::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -62,5 +68,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Model(arguments) => model::run(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Guards(arguments) => guards::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates in order: each may depend on those before it.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 9] = [
     "cellzero-types",
     "cellzero-database",
     "cellzero-cell-db",
@@ -14,6 +14,7 @@ const ORDER: [&str; 8] = [
     "cellzero-router",
     "cellzero-orchestrator",
     "cellzero",
+    "cellzero-cli",
 ];
 /// No file grows beyond this.
 const FILE_LINES_MAX: usize = 800;
@@ -54,6 +55,16 @@ fn crates_depend_only_on_those_above_them() {
         }
         let both = ["cellzero-cell-db", "cellzero-api-db"];
         assert!(!(both.contains(&name.as_str()) && both.iter().any(|o| used.contains(*o))));
+    }
+}
+
+/// What an operator can do, an embedder can do.
+#[test]
+fn the_command_uses_the_facade_alone() {
+    let allowed = ["cellzero", "cellzero-amqp"];
+    let (_, used) = dependencies().into_iter().find(|(name, _)| name == "cellzero-cli").unwrap();
+    for name in used.iter().filter(|name| name.starts_with("cellzero")) {
+        assert!(allowed.contains(&name.as_str()), "cellzero-cli depends on {name}");
     }
 }
 
@@ -134,8 +145,9 @@ fn ci_runs_the_test_command_of_the_readme() {
     let readme = read("README.md");
     let start = readme.find("## Start").unwrap();
     let commands: Vec<&str> =
-        readme[start..].lines().filter(|line| line.starts_with("cargo ")).take(2).collect();
-    assert_eq!(commands, ["cargo run --release --example boot_flow", "cargo xtask test"]);
+        readme[start..].lines().filter(|line| line.starts_with("cargo ")).take(3).collect();
+    let install = "cargo install --locked --path crates/cli";
+    assert_eq!(commands, [install, "cargo run --release --example boot_flow", "cargo xtask test"]);
     assert!(read(".ci/run").contains("cargo xtask test"));
     for check in ["cargo fmt", "cargo clippy", "cargo doc"] {
         assert!(read(".ci/run").contains(check), "{check}");
@@ -144,9 +156,13 @@ fn ci_runs_the_test_command_of_the_readme() {
 
 #[test]
 fn links_between_documents_lead_somewhere() {
-    for document in
-        ["README.md", "docs/architecture.md", "docs/boot-flow.md", "docs/performance.md"]
-    {
+    for document in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/boot-flow.md",
+        "docs/debugging-with-cell0.md",
+        "docs/performance.md",
+    ] {
         let text = read(document);
         let directory = Path::new(document).parent().unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -7,6 +7,7 @@
 //! The places are met, not listed: a walk goes on until an operation meets no fault any more, and
 //! that last run shows that there are as many places as statements, and two for each commit.
 
+mod archive;
 mod child;
 mod lost;
 mod oracle;

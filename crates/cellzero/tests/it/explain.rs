@@ -257,6 +257,25 @@ async fn the_generation_rises_with_each_change_that_can_help_and_with_no_other(
     let zone = BTreeMap::from([("availability_zone".to_owned(), "az1".to_owned())]);
     plane.aggregates().create("az1", &zone, &["cell1-host1"]).await.unwrap();
     assert_eq!(risen(&test, &mut known), ["cell1-host1"], "a zone");
+    plane.aggregates().create("empty", &BTreeMap::new(), &[]).await.unwrap();
+    plane.aggregates().set("empty", "ssd", Some("true")).await.unwrap();
+    assert_eq!(risen(&test, &mut known), [""; 0], "no host is in it");
+    plane.aggregates().add_host("empty", "cell1-host2").await.unwrap();
+    assert_eq!(risen(&test, &mut known), ["cell1-host2"], "an aggregate");
+    for value in [Some("false"), None] {
+        plane.aggregates().set("empty", "ssd", value).await.unwrap();
+        assert_eq!(risen(&test, &mut known), ["cell1-host2"], "its metadata");
+    }
+    plane.aggregates().remove_host("empty", "cell1-host2").await.unwrap();
+    assert_eq!(risen(&test, &mut known), ["cell1-host2"], "in no aggregate any more");
+    plane.aggregates().delete("empty").await.unwrap();
+    plane.flavors().delete("2").await.unwrap();
+    plane.quotas().set_default("instances", Some(9)).await.unwrap();
+    plane.hosts().discover(&DiscoverOptions::default()).await.unwrap();
+    plane.hosts().unmap("cell1-host1").await.unwrap();
+    assert_eq!(risen(&test, &mut known), [""; 0]);
+    plane.hosts().discover(&DiscoverOptions::default()).await.unwrap();
+    assert_eq!(risen(&test, &mut known), ["cell1-host1"], "it is discovered again");
     plane.hosts().unmap("cell1-host1").await.unwrap();
     assert_eq!(risen(&test, &mut known), [""; 0]);
     plane.hosts().report(cell, &node("cell1-host1", 2, 2048)).await.unwrap();

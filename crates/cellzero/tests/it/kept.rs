@@ -13,6 +13,7 @@ use cellzero_test_support::{Engine, TestDatabase, create_database};
 use rstest::rstest;
 use serde_json::Value;
 
+use crate::schema::soon;
 use crate::support::user;
 
 fn versions() -> Vec<PathBuf> {
@@ -38,6 +39,13 @@ async fn open(version: &Path) -> (ControlPlane, [TestDatabase; 3]) {
                 is.url()
             ))
             .unwrap();
+    }
+    // The API database is migrated when it is opened, cells by their operator.
+    for cell in &databases[1..] {
+        let url = DatabaseUrl::parse(cell.url()).unwrap();
+        let cell = CellDatabase::new(url, Options::default());
+        cell.migrate(soon()).await.unwrap();
+        cell.close().await;
     }
     let config = Config::new(databases[0].url()).without_worker();
     (ControlPlane::open(config).await.unwrap(), databases)

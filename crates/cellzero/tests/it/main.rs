@@ -1,10 +1,13 @@
 //! The whole plane, on each of the three backends.
 
+mod adopting;
+mod archive;
 mod auto_retry;
 mod bad_input;
 mod before;
 mod boot;
 mod cell0_down;
+mod cells;
 mod concurrency;
 mod cost;
 mod delete;
@@ -13,6 +16,7 @@ mod down_cell;
 mod explain;
 mod fsck;
 mod halved;
+mod hosts;
 mod hung_server;
 mod identity;
 mod kept;
@@ -29,7 +33,10 @@ mod recovery;
 mod refused_rows;
 mod retry;
 mod schema;
+mod set_up;
 mod silent_midway;
 mod silent_sweep;
+mod status;
 mod support;
+mod sync;
 mod triage;

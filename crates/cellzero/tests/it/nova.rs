@@ -8,7 +8,7 @@ mod list;
 mod oracle;
 mod query;
 mod read_only;
-mod show;
+pub(crate) mod show;
 
 use cellzero::*;
 use cellzero_test_support::{Engine, NovaPlane, nova_plane};

@@ -131,7 +131,7 @@ pub(crate) fn read<K>(conn: &mut Connection<K>) -> Result<Schema, DatabaseError>
 }
 
 /// Reads the schema of a SQLite database.
-pub(super) fn read_sqlite(sqlite: &mut SqliteConnection) -> Result<Schema, DatabaseError> {
+pub(crate) fn read_sqlite(sqlite: &mut SqliteConnection) -> Result<Schema, DatabaseError> {
     let columns = diesel::sql_query(SQLITE_COLUMNS).load(sqlite)?;
     let indexes = diesel::sql_query(SQLITE_INDEXES).load(sqlite)?;
     Ok(assemble(columns, indexes))

@@ -2,7 +2,9 @@
 
 use crate::common::server::held;
 use crate::common::{Fresh, Things, insert, soon, stored};
-use cellzero_database::{Database, DatabaseUrl, ErrorKind, Options, create_database};
+use cellzero_database::{
+    Database, DatabaseUrl, ErrorKind, Options, create_database, drop_database,
+};
 use cellzero_test_support::{Engine, TestDatabase};
 use rstest::rstest;
 
@@ -123,4 +125,21 @@ async fn a_user_who_may_create_nothing_is_told_and_can_use_what_is_there(#[case]
     let says = "the database \"nobody_makes_this\" cannot be created";
     assert!(error.to_string().starts_with(says), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_dropped_once_and_can_be_created_again(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+    #[values("_gone", "_It's \"x\"`y`; -- ü%")] suffix: &str,
+) {
+    let Some(fresh) = Fresh::new(engine) else { return };
+    let beside = Beside::new(&fresh, suffix);
+    let on_server = engine != Engine::Sqlite;
+    create_database(&beside.url, soon()).await.unwrap();
+    assert_eq!(drop_database(&beside.url, soon()).await.unwrap(), on_server);
+    assert!(!drop_database(&beside.url, soon()).await.unwrap());
+    assert_eq!(create_database(&beside.url, soon()).await.unwrap(), on_server);
+    // The database beside it stands.
+    fresh.outside.execute("SELECT 1").unwrap();
 }

@@ -132,12 +132,17 @@ impl Judge<'_> {
     fn unmapped(&self) -> Vec<Finding> {
         let (live, api) = (self.seen.live(), &self.seen.api);
         let mut findings = Vec::new();
-        for (cell, _, row) in &live {
-            let plan = self.adopt(&live);
+        for (cell, seen, row) in &live {
+            // The tombstone of an archived one stands in the shadow table: it stays dead.
+            let (plan, also) = match api.archived {
+                true => (self.erase(*cell, seen), ": it was deleted and archived"),
+                false => (self.adopt(&live), ""),
+            };
+            let state = state(row);
             findings.push(
                 self.finding(Class::RowWithoutMapping, plan)
                     .cell(*cell)
-                    .detail(format!("a row in {cell} in state {}, and no mapping", state(row))),
+                    .detail(format!("a row in {cell} in state {state}, and no mapping{also}")),
             );
         }
         if api.build_request.is_some() {

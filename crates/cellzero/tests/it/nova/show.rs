@@ -42,7 +42,7 @@ const DIFFERENCES: &[Difference] = &[
 const DIFFERENCES_OF_DELETED: &[Difference] = &[];
 
 /// An instance in the form of Nova's answers.
-fn as_nova(instance: &Instance) -> Value {
+pub(crate) fn as_nova(instance: &Instance) -> Value {
     let time = |time: Option<chrono::NaiveDateTime>| time.map(time_text);
     let fault = instance.fault.as_ref().map(|fault| {
         json!({

@@ -24,6 +24,9 @@ const OF_THE_API: &[&str] = &[
     "outbox",
     "quota_locks",
     "retries",
+    "shadow_boot_histories",
+    "shadow_instance_mappings",
+    "shadow_request_specs",
     "waiting_classes",
     "waiting_instances",
 ];

@@ -7,14 +7,13 @@ use cellzero_api_db::{
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::whole;
 use cellzero_database::DatabaseError;
-use cellzero_types::{
-    BlockDevice, CellUuid, GroupUuid, Instance, InstanceUuid, Networks, RequestSpec,
-};
+use cellzero_types::{CellUuid, GroupUuid, Instance, InstanceUuid};
 
 use super::super::judge::Sighting;
 use super::super::report::Dump;
 use super::{RepairError, dump_api, highest_epoch};
 use crate::Orchestrator;
+use crate::map_instances::derive_spec;
 
 impl Orchestrator {
     /// The live row of an instance, whole.
@@ -76,7 +75,8 @@ impl Orchestrator {
                 instance_mapping::adopt(conn, &instance, None, now)?;
             }
             if api.request_spec.is_none() {
-                let spec = spec_of(&instance, &request_id)?;
+                let spec = derive_spec(&instance, &request_id)
+                    .ok_or_else(|| DatabaseError::damaged("a build request without flavor"))?;
                 request_spec::insert(conn, &[spec], now)?;
             }
             Ok(Vec::new())
@@ -108,27 +108,4 @@ impl Orchestrator {
         })
         .await
     }
-}
-
-/// What a build request says of its request spec; the networks are not kept there.
-fn spec_of(instance: &Instance, request_id: &str) -> Result<RequestSpec, DatabaseError> {
-    let flavor = instance.flavor.clone();
-    let flavor = flavor.ok_or_else(|| DatabaseError::damaged("a build request without flavor"))?;
-    Ok(RequestSpec {
-        instance_uuid: instance.uuid,
-        request_id: request_id.to_owned(),
-        project_id: instance.project_id.clone(),
-        user_id: instance.user_id.clone(),
-        flavor,
-        image: instance.image_ref.as_deref().and_then(|image| image.parse().ok()),
-        num_instances: 1,
-        availability_zone: instance.availability_zone.clone(),
-        force_host: None,
-        server_group: None,
-        scheduler_hints: Default::default(),
-        security_groups: instance.security_groups.clone(),
-        networks: Networks::default(),
-        is_boot_from_volume: instance.block_devices.iter().any(BlockDevice::is_boot_volume),
-        auto_retry: false,
-    })
 }

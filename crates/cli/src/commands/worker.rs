@@ -1,0 +1,93 @@
+//! `worker`.
+
+mod watch;
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::watch::Watch;
+use crate::command::{Run, help};
+use crate::exit::Exit;
+use crate::failure::ended;
+use crate::session::Session;
+
+/// Brings accepted requests home, sends what is to be done to compute hosts, retries and recovers,
+/// until SIGTERM or SIGINT.
+///
+/// At the first signal it ends what it does now and hands its leases back, so that other workers go on
+/// at once; at the second it stops there. Any number of workers share a plane.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help::<Worker>())]
+pub(crate) struct Worker {
+    /// How many workers in this process
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    count: u16,
+
+    /// Serve metrics for Prometheus at /metrics and a sign of life at /healthz, at this address
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CELLZERO_METRICS", hide_env_values = true)]
+    metrics: Option<SocketAddr>,
+}
+
+impl Run for Worker {
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[(
+        "cellzero worker --count 2 --metrics 127.0.0.1:9464",
+        "two workers, watched at http://127.0.0.1:9464/metrics and /healthz",
+    )];
+    const EXITS: &'static [Exit] = &[Exit::Interrupted];
+
+    async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        // Before the plane is opened, so that its first operations are counted too.
+        let watch = self.metrics.map(Watch::start).transpose()?;
+        let mut signals = Signals::new()?;
+        let plane = session.plane().await?;
+        let workers = plane.run_workers(self.count.into())?;
+        eprintln!("{} workers run; SIGTERM or SIGINT ends them", self.count);
+        let serving = match watch {
+            Some(watch) => {
+                eprintln!("metrics: http://{}/metrics", watch.address());
+                Some(tokio::spawn(watch.serve(plane.clone())))
+            }
+            None => None,
+        };
+        signals.next().await;
+        eprintln!("ending; a second signal stops at once");
+        let handed_back = tokio::select! {
+            handed_back = workers.shutdown() => handed_back,
+            () = signals.next() => {
+                session.leave_open();
+                let message = "stopped before all leases were handed back; they run out by themselves";
+                return Err(ended(Exit::Interrupted, message));
+            }
+        };
+        if let Some(serving) = serving {
+            serving.abort();
+        }
+        handed_back?;
+        Ok(Exit::Success)
+    }
+}
+
+/// The signals that end a worker.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        let on = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

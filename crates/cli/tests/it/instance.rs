@@ -1,0 +1,8 @@
+//! `instance …`.
+
+mod boot;
+mod delete;
+mod list;
+mod retry;
+mod show;
+mod why;

@@ -1,0 +1,10 @@
+DROP TABLE IF EXISTS shadow_block_device_mapping;
+DROP TABLE IF EXISTS shadow_security_group_instance_association;
+DROP TABLE IF EXISTS shadow_instance_system_metadata;
+DROP TABLE IF EXISTS shadow_instance_metadata;
+DROP TABLE IF EXISTS shadow_instance_actions_events;
+DROP TABLE IF EXISTS shadow_instance_actions;
+DROP TABLE IF EXISTS shadow_instance_faults;
+DROP TABLE IF EXISTS shadow_instance_info_caches;
+DROP TABLE IF EXISTS shadow_instance_extra;
+DROP TABLE IF EXISTS shadow_instances;
