@@ -71,34 +71,33 @@ pub(crate) struct Candidate<'a> {
 /// Whether a host passes.
 type Passes = fn(&Question<'_>, &Candidate<'_>) -> bool;
 
-/// Cheap ones and those that never change their mind first, the server group's last: the order of
-/// [`Refusal::ALL`].
-const FILTERS: [(Refusal, Passes); Refusal::ALL.len()] = [
-    (Refusal::ServiceDown, reports),
-    (Refusal::ServiceDisabled, is_enabled),
-    (Refusal::AvailabilityZone, availability_zone),
-    (Refusal::ForcedHost, forced_host),
-    (Refusal::Traits, traits),
-    (Refusal::Aggregate, aggregate),
-    (Refusal::Vcpus, vcpus),
-    (Refusal::Memory, memory),
-    (Refusal::Disk, disk),
-    (Refusal::ServerGroup, server_group),
-];
+macro_rules! filters {
+    ($($refusal:ident => $passes:ident,)*) => {
+        /// Each filter with what it refuses for.
+        const FILTERS: [(Refusal, Passes); Refusal::ALL.len()] =
+            [$((Refusal::$refusal, $passes)),*];
 
-/// Whether no filter refuses this host. The filters are written out, since a decision asks this of
-/// every host and calls through a table took a tenth of it.
-pub(crate) fn passes(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    reports(question, candidate)
-        && is_enabled(question, candidate)
-        && availability_zone(question, candidate)
-        && forced_host(question, candidate)
-        && traits(question, candidate)
-        && aggregate(question, candidate)
-        && vcpus(question, candidate)
-        && memory(question, candidate)
-        && disk(question, candidate)
-        && server_group(question, candidate)
+        /// Whether no filter refuses this host. A decision asks it of every host, so it calls them
+        /// by name: through a table the compiler could not see what they do.
+        pub(crate) fn passes(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+            $($passes(question, candidate))&&*
+        }
+    };
+}
+
+// Cheap ones and those that never change their mind first, the server group's last: the order of
+// `Refusal::ALL`.
+filters! {
+    ServiceDown => reports,
+    ServiceDisabled => is_enabled,
+    AvailabilityZone => availability_zone,
+    ForcedHost => forced_host,
+    Traits => traits,
+    Aggregate => aggregate,
+    Vcpus => vcpus,
+    Memory => memory,
+    Disk => disk,
+    ServerGroup => server_group,
 }
 
 /// Some of the reasons to refuse a host.
