@@ -126,7 +126,7 @@ async fn free_a_seat(
     writeln!(out, "\nAfter a delete:")?;
     farm.print_log(out)?;
     for destroy in farm.take_destroys() {
-        plane.compute().destroyed(destroy.instance_uuid).await?;
+        plane.compute().destroyed(destroy.instance_uuid, destroy.sequence).await?;
         scheduler.leave(destroy.instance_uuid);
         writeln!(out, "  taken: {} has destroyed {}", destroy.host, destroy.instance_uuid)?;
     }

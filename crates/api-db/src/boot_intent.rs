@@ -132,8 +132,13 @@ pub fn strays(
 pub struct DueIntent {
     /// The intent.
     pub intent: BootIntent,
-    /// The epoch that its instance has reached.
+    /// The epoch below which nothing may stand in its cell: the one that its instance has reached;
+    /// where this is the instance's home and the intent was not decided, the one after its own, since
+    /// what stands there at the decided epoch is at home.
     pub reached: i64,
+    /// This epoch was decided, and the cell, where the instance stays, is still to be told: its build
+    /// failed, and it goes on on another host, or on none.
+    pub moving: bool,
     /// The project and the user of the instance where this cell is its home and it is queued for
     /// delete: then its rows are no left-over, and the delete is to be ended.
     pub dying: Option<(String, Option<String>)>,
@@ -151,8 +156,8 @@ pub fn to_sweep(
     limit: u32,
 ) -> Result<Vec<DueIntent>, DatabaseError> {
     use crate::schema::{boot_states, build_requests, cell_mappings, instance_mappings};
-    type Row =
-        (String, i64, String, i64, Option<(String, Option<String>, Option<bool>)>, Option<String>);
+    type Mapping = Option<(String, Option<String>, Option<bool>)>;
+    type Row = (String, i64, String, (i64, Option<i64>), Mapping, Option<String>);
     let has_request = diesel::dsl::exists(
         build_requests::table
             .filter(build_requests::instance_uuid.eq(boot_intents::instance_uuid.nullable())),
@@ -181,7 +186,7 @@ pub fn to_sweep(
             boot_intents::instance_uuid,
             boot_intents::epoch,
             boot_intents::cell_uuid,
-            boot_states::epoch,
+            (boot_states::epoch, boot_states::decided_epoch),
             (
                 instance_mappings::project_id,
                 instance_mappings::user_id,
@@ -192,12 +197,19 @@ pub fn to_sweep(
         ))
         .load(conn.sql())?;
     rows.into_iter()
-        .map(|(uuid, epoch, cell, reached, mapping, home)| {
+        .map(|(uuid, epoch, cell, (reached, decided), mapping, home)| {
             let intent = BootIntent { instance_uuid: parse(&uuid)?, epoch, cell: parse(&cell)? };
-            let dying = mapping
-                .filter(|(_, _, queued)| *queued == Some(true) && home.as_deref() == Some(&cell))
+            let at_home = mapping.filter(|_| home.as_deref() == Some(&cell));
+            let lives = at_home.as_ref().is_some_and(|(_, _, queued)| *queued != Some(true));
+            let moving = lives && decided == Some(epoch);
+            let reached = match lives && decided.is_some_and(|decided| epoch < decided) {
+                true => epoch + 1,
+                false => reached,
+            };
+            let dying = at_home
+                .filter(|(_, _, queued)| *queued == Some(true))
                 .map(|(project, user, _)| (project, user));
-            Ok(DueIntent { intent, reached, dying })
+            Ok(DueIntent { intent, reached, moving, dying })
         })
         .collect()
 }

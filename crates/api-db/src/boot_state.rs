@@ -641,6 +641,27 @@ pub fn raise_epoch(
     Ok(epoch)
 }
 
+/// Decides anew about an instance that stays in its cell, whose row the caller has locked: a new
+/// epoch, which is the decided one. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn decide_again(
+    conn: &mut ApiConnection,
+    locked: &BootState,
+    now: NaiveDateTime,
+) -> Result<i64, DatabaseError> {
+    let epoch = locked.epoch + 1;
+    diesel::update(boot_states::table.find(locked.instance_uuid.text()))
+        .set((
+            boot_states::epoch.eq(epoch),
+            boot_states::decided_epoch.eq(epoch),
+            boot_states::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(epoch)
+}
+
 /// What a repair knows of an instance whose boot state it sets.
 #[derive(Debug, Clone, Default)]
 pub struct AdoptedState {

@@ -21,6 +21,8 @@ pub struct Claim {
     pub host: String,
     /// How much.
     pub resources: Resources,
+    /// Hosts of the same cell to which it may move where the host cannot build, the best first.
+    pub alternates: Vec<String>,
 }
 
 /// Why claims were not taken. Nothing of them stands.
@@ -50,6 +52,7 @@ struct NewRow<'a> {
     memory_mb: i32,
     disk_gb: i32,
     created_at: NaiveDateTime,
+    alternates: Option<String>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -61,6 +64,7 @@ struct Row {
     vcpus: i32,
     memory_mb: i32,
     disk_gb: i32,
+    alternates: Option<String>,
 }
 
 fn claim(row: Row) -> Result<Claim, DatabaseError> {
@@ -69,11 +73,18 @@ fn claim(row: Row) -> Result<Claim, DatabaseError> {
         memory_mb: row.memory_mb.into(),
         disk_gb: row.disk_gb.into(),
     };
+    let alternates = match &row.alternates {
+        None => Vec::new(),
+        Some(text) => serde_json::from_str(text).map_err(|error| {
+            DatabaseError::damaged(format!("alternates of {}: {error}", row.instance_uuid))
+        })?,
+    };
     Ok(Claim {
         instance_uuid: parse(&row.instance_uuid)?,
         epoch: row.epoch,
         host: row.host,
         resources,
+        alternates,
     })
 }
 
@@ -121,13 +132,15 @@ fn insert(
             memory_mb: column_number(claim.resources.memory_mb),
             disk_gb: column_number(claim.resources.disk_gb),
             created_at: now,
+            alternates: (!claim.alternates.is_empty())
+                .then(|| serde_json::json!(claim.alternates).to_string()),
         })
         .collect();
     insert_rows!(conn, claims::table, rows);
     Ok(())
 }
 
-/// Frees the claims of these instances, where they have any. One statement where there is none,
+/// Frees the claims of these instances, where they have any; gives those that it freed. One statement where there is none,
 /// otherwise one more and one for each host. To be called in a transaction.
 ///
 /// Two that free the same claim at once take turns: the second finds none, and gives nothing back.
@@ -138,7 +151,7 @@ pub fn free(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
     now: NaiveDateTime,
-) -> Result<(), DatabaseError> {
+) -> Result<Vec<Claim>, DatabaseError> {
     let mut standing: Vec<Claim> = Vec::new();
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let rows: Vec<Row> = load_locked!(
@@ -153,7 +166,7 @@ pub fn free(
         }
     }
     if standing.is_empty() {
-        return Ok(());
+        return Ok(standing);
     }
     for (host, resources) in per_host(&standing) {
         host_capacity::give_back(conn, host, resources, now)?;
@@ -162,7 +175,36 @@ pub fn free(
         diesel::delete(claims::table.filter(claims::instance_uuid.eq_any(chunk)))
             .execute(conn.sql())?;
     }
-    Ok(())
+    Ok(standing)
+}
+
+/// Moves a claim to the first of these hosts that has enough left, at a new epoch; frees it where
+/// none has. Those that come after the chosen one stay its alternates. The hosts are locked together,
+/// so that two that swap theirs take turns. To be called in a transaction. Four statements, and one
+/// for each host that is asked.
+///
+/// # Errors
+/// The database's.
+pub fn swap(
+    conn: &mut ApiConnection,
+    claim: &Claim,
+    epoch: i64,
+    hosts: &[String],
+    now: NaiveDateTime,
+) -> Result<Option<Claim>, DatabaseError> {
+    let involved: Vec<&str> = hosts.iter().chain([&claim.host]).map(String::as_str).collect();
+    host_capacity::lock_all(conn, &involved)?;
+    host_capacity::give_back(conn, &claim.host, claim.resources, now)?;
+    diesel::delete(claims::table.find(claim.instance_uuid.text())).execute(conn.sql())?;
+    for (index, host) in hosts.iter().enumerate() {
+        if host_capacity::take(conn, host, claim.resources, now)? {
+            let alternates = hosts[index + 1..].to_vec();
+            let moved = Claim { epoch, host: host.clone(), alternates, ..claim.clone() };
+            insert(conn, std::slice::from_ref(&moved), now)?;
+            return Ok(Some(moved));
+        }
+    }
+    Ok(None)
 }
 
 /// The claims of these instances. One statement for each five hundred.

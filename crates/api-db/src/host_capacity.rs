@@ -462,6 +462,44 @@ pub fn note_served(conn: &mut ApiConnection, hosts: &[ChangedHost]) -> Result<()
     Ok(())
 }
 
+/// The hosts of this cell among these that an operator has not taken out of scheduling, in the order
+/// in which they are given. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn open_for_builds(
+    conn: &mut ApiConnection,
+    cell: CellUuid,
+    hosts: &[String],
+) -> Result<Vec<String>, DatabaseError> {
+    use crate::schema::host_mappings;
+    let open: BTreeSet<String> = host_capacity::table
+        .inner_join(host_mappings::table.on(host_mappings::host.eq(host_capacity::host)))
+        .inner_join(cell_mappings::table.on(cell_mappings::id.eq(host_mappings::cell_id)))
+        .filter(cell_mappings::uuid.eq(cell.text()))
+        .filter(host_capacity::host.eq_any(hosts))
+        .filter(host_capacity::service_disabled.eq(false))
+        .filter(host_capacity::forced_down.eq(false))
+        .select(host_capacity::host)
+        .load(conn.sql())?
+        .into_iter()
+        .collect();
+    Ok(hosts.iter().filter(|host| open.contains(*host)).cloned().collect())
+}
+
+/// Locks hosts to the end of the transaction, in the order in which claimers lock them. One
+/// statement.
+pub(crate) fn lock_all(conn: &mut ApiConnection, hosts: &[&str]) -> Result<(), DatabaseError> {
+    let _: Vec<String> = load_locked!(
+        conn,
+        host_capacity::table
+            .filter(host_capacity::host.eq_any(hosts))
+            .order(host_capacity::host)
+            .select(host_capacity::host)
+    )?;
+    Ok(())
+}
+
 /// Locks a host to the end of the transaction: nobody claims on it meanwhile. One statement.
 ///
 /// # Errors

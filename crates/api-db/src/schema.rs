@@ -278,6 +278,7 @@ diesel::table! {
         memory_mb -> Integer,
         disk_gb -> Integer,
         created_at -> Timestamp,
+        alternates -> Nullable<Text>,
     }
 }
 

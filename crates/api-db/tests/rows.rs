@@ -45,6 +45,7 @@ fn claim_of(number: u128, vcpus: i64) -> Claim {
         epoch: 1,
         host: "h".into(),
         resources: Resources { vcpus, memory_mb: 1, disk_gb: 1 },
+        alternates: Vec::new(),
     }
 }
 

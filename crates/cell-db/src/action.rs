@@ -218,6 +218,86 @@ pub fn finish_events(
     Ok(())
 }
 
+/// The id of a request, and the project and the user that made it.
+pub type Making = (Option<String>, Option<String>, Option<String>);
+
+/// The action that made an instance last. One statement.
+fn latest_making(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<i32>, DatabaseError> {
+    Ok(instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .filter(instance_actions::action.eq_any([CREATE, RETRY]))
+        .filter(instance_actions::deleted.eq(0))
+        .order((instance_actions::start_time.desc(), instance_actions::id.desc()))
+        .select(instance_actions::id)
+        .first(conn.sql())
+        .optional()?)
+}
+
+/// Who asked for an instance, and the id of the request: of the action that made it last. One
+/// statement.
+///
+/// # Errors
+/// The database's.
+pub fn making_of(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<Option<Making>, DatabaseError> {
+    Ok(instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .filter(instance_actions::action.eq_any([CREATE, RETRY]))
+        .order((instance_actions::start_time.desc(), instance_actions::id.desc()))
+        .select((
+            instance_actions::request_id,
+            instance_actions::project_id,
+            instance_actions::user_id,
+        ))
+        .first(conn.sql())
+        .optional()?)
+}
+
+/// Adds a step to the action that makes an instance. Two statements.
+pub(crate) fn add_event(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    event: &NewEvent,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let Some(action_id) = latest_making(conn, uuid)? else { return Ok(()) };
+    let event = PastEvent {
+        created_at: Some(now),
+        event: &event.event,
+        action_id,
+        start_time: Some(now),
+        finish_time: event.finish_time,
+        result: event.result.as_deref(),
+        host: event.host.as_deref(),
+        details: event.details.as_deref(),
+        deleted: 0,
+    };
+    diesel::insert_into(instance_actions_events::table).values(&event).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Says of the action that was to make an instance that it failed. Two statements.
+pub(crate) fn mark_failed(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let Some(action_id) = latest_making(conn, uuid)? else { return Ok(()) };
+    diesel::update(instance_actions::table.filter(instance_actions::id.eq(action_id)))
+        .set((
+            instance_actions::message.eq("Error"),
+            instance_actions::finish_time.eq(now),
+            instance_actions::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
+}
+
 type ActionRow = (
     i32,
     Option<String>,

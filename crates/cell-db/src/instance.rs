@@ -388,8 +388,8 @@ pub fn host(
     Ok(host.flatten())
 }
 
-/// Makes a building instance ACTIVE, but only on the host that was to build it; says whether it
-/// did. One statement.
+/// Makes a building instance ACTIVE, but only on the host that was to build it and has not said that
+/// it could not; says whether it did. One statement.
 ///
 /// # Errors
 /// The database's.
@@ -403,7 +403,12 @@ pub fn mark_built(
         .filter(instances::uuid.eq(uuid.text()))
         .filter(instances::deleted.eq(0))
         .filter(instances::host.eq(host))
-        .filter(instances::vm_state.eq(VmState::Building.as_str()));
+        .filter(instances::vm_state.eq(VmState::Building.as_str()))
+        .filter(
+            instances::task_state
+                .is_null()
+                .or(instances::task_state.ne(TaskState::SCHEDULING.as_str())),
+        );
     let changed = diesel::update(building)
         .set((
             instances::vm_state.eq(VmState::Active.as_str()),

@@ -18,6 +18,7 @@ pub mod action;
 pub mod adoption;
 pub mod archive;
 pub mod block_device;
+pub mod build;
 pub mod buried;
 pub mod census;
 pub mod compute_node;

@@ -157,6 +157,20 @@ pub fn forget(conn: &mut CellConnection, ids: &[OperationUuid]) -> Result<(), Da
     Ok(())
 }
 
+/// Forgets the builds of an instance: it is to be built elsewhere, or not at all. One statement.
+pub(crate) fn forget_builds(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+) -> Result<(), DatabaseError> {
+    diesel::delete(
+        outbox::table
+            .filter(outbox::instance_uuid.eq(uuid.text()))
+            .filter(outbox::operation.eq("build")),
+    )
+    .execute(conn.sql())?;
+    Ok(())
+}
+
 /// Puts effects off to a time. One statement.
 ///
 /// # Errors

@@ -170,25 +170,55 @@ impl Compute<'_> {
         observed_in("built", (Some(cell), Some(uuid)), built).await.map_err(Write::Failed)
     }
 
-    /// A host has destroyed an instance: its claim is freed.
+    /// A host could not build an instance, and has cleaned up: the next alternate in the same cell
+    /// takes its place, or it becomes ERROR there, never in cell0. `sequence` is the build operation's;
+    /// the user reads `reason` in its fault. Gives the next host; none where no alternate is left.
+    ///
+    /// Once this is `Ok` or stale the report is stored; until then the host repeats it.
+    ///
+    /// Three commits; 5 statements in the cell, 11 in the API database, 5 more there, 7 in the cell and
+    /// 1 in the API database; then what is due in the cell's outbox is sent.
     ///
     /// # Errors
-    /// The API database's.
-    pub async fn destroyed(&self, uuid: InstanceUuid) -> Result<(), Write<ReportError>> {
-        let destroyed = self.0.orchestrator()?.destroyed(uuid);
+    /// [`ReportError::Stale`] where it is not being built there, or the report was stored before.
+    pub async fn failed(
+        &self,
+        cell: CellUuid,
+        uuid: InstanceUuid,
+        host: &str,
+        sequence: i64,
+        reason: &str,
+    ) -> Result<Option<String>, Write<ReportError>> {
+        let failed = self.0.orchestrator()?.failed(cell, uuid, host, sequence, reason);
+        observed_in("failed", (Some(cell), Some(uuid)), failed).await.map_err(Write::Failed)
+    }
+
+    /// A host has destroyed an instance: its claim is freed. `sequence` is the destroy operation's.
+    ///
+    /// # Errors
+    /// [`ReportError::Stale`] where its destroy was not asked for.
+    pub async fn destroyed(
+        &self,
+        uuid: InstanceUuid,
+        sequence: i64,
+    ) -> Result<(), Write<ReportError>> {
+        let destroyed = self.0.orchestrator()?.destroyed(uuid, sequence);
         observed_in("destroyed", (None, Some(uuid)), destroyed).await.map_err(Write::Failed)
     }
 
-    /// A host has rebooted an instance: it is ACTIVE with no task again.
+    /// A host has rebooted an instance: it is ACTIVE with no task again. `sequence` is the reboot
+    /// operation's.
     ///
     /// # Errors
-    /// [`ReportError::Stale`] where it is not rebooting.
+    /// [`ReportError::Stale`] where it is not rebooting by that operation.
     pub async fn rebooted(
         &self,
         cell: CellUuid,
         uuid: InstanceUuid,
+        host: &str,
+        sequence: i64,
     ) -> Result<(), Write<ReportError>> {
-        let rebooted = self.0.orchestrator()?.rebooted(cell, uuid);
+        let rebooted = self.0.orchestrator()?.rebooted(cell, uuid, host, sequence);
         observed_in("rebooted", (Some(cell), Some(uuid)), rebooted).await.map_err(Write::Failed)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cellzero_database::{Durability, Options};
 use cellzero_orchestrator::{
-    Dispatch, InProcessDispatch, OrchestratorOptions, SystemUuids, UuidSource,
+    Dispatch, InProcessDispatch, Notifier, OrchestratorOptions, SystemUuids, UuidSource,
 };
 use cellzero_router::BreakerOptions;
 use cellzero_scheduler::{FilterSchedulerOptions, Scheduler};
@@ -24,6 +24,7 @@ pub struct Config {
     pub(crate) filter_scheduler: FilterSchedulerOptions,
     pub(crate) scheduler: Option<Arc<dyn Scheduler>>,
     pub(crate) dispatch: Arc<dyn Dispatch>,
+    pub(crate) notifiers: Vec<Arc<dyn Notifier>>,
     pub(crate) uuids: Arc<dyn UuidSource>,
     pub(crate) worker: bool,
     pub(crate) existing: bool,
@@ -64,6 +65,7 @@ impl Config {
             filter_scheduler: FilterSchedulerOptions::default(),
             scheduler: None,
             dispatch: Arc::new(InProcessDispatch),
+            notifiers: Vec::new(),
             uuids: Arc::new(SystemUuids),
             worker: true,
             existing: false,
@@ -99,6 +101,12 @@ impl Config {
     /// The embedder's way to its compute hosts instead of the in-process default.
     pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Config {
         self.dispatch = Arc::new(dispatch);
+        self
+    }
+
+    /// One more who listens to what becomes of instances; by default nobody does.
+    pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Config {
+        self.notifiers.push(Arc::new(notifier));
         self
     }
 

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! What an embedder owns is supplied by traits with a working default: the [`Scheduler`], the
-//! [`Dispatch`] to compute hosts, and the [`UuidSource`].
+//! [`Dispatch`] to compute hosts, the [`Notifier`], and the [`UuidSource`].
 
 mod admin;
 mod cells;
@@ -65,15 +65,7 @@ pub use cellzero_database::{
     drop_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions,
-    BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError,
-    DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError,
-    Dispatched, Dump, DuplicateHost, ExplainError, Explanation, FindCellError, Finding, FsckError,
-    FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions, Mapped,
-    NewCell, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Progress, PurgeOptions,
-    PurgeReport, RebootOperation, ReleaseOperation, Removal, RemovedCell, Repair, ReportError,
-    RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since, StatusOptions,
-    StatusReport, SyncReport, SyncedDatabase, SystemUuids, UpdateCellError, UuidSource, WhatIf,
+    Accepted, Action, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions, BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError, DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError, Dispatched, Dump, DuplicateHost, EventType, ExplainError, Explanation, FindCellError, Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions, Mapped, NewCell, Notification, NotificationFault, NotificationPayload, Notifier, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Priority, Progress, PurgeOptions, PurgeReport, RebootOperation, ReleaseOperation, Removal, RemovedCell, Repair, ReportError, RequestSpecSummary, RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since, StatusOptions, StatusReport, SyncReport, SyncedDatabase, SystemUuids, TracingNotifier, UpdateCellError, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, BuriedAs, BuriedGroup, Cell0Report, CellAnswered, CellError, CellReport,

@@ -151,6 +151,7 @@ fn orchestrator(api: &ApiDatabase, router: &Router, config: &Config) -> Orchestr
         router.clone(),
         scheduler,
         Arc::clone(&config.dispatch),
+        config.notifiers.clone(),
         Arc::clone(&config.uuids),
         options,
     )

@@ -119,8 +119,14 @@ impl Orchestrator {
                     let epoch = fence::find(conn, uuid)?.and_then(|fence| fence.written_epoch);
                     let nth = action::count(conn, uuid)?;
                     let sequence = sequence_of_action(epoch.unwrap_or(0), nth);
-                    let (instance_uuid, host, attempt) = (uuid, host.clone(), 0);
-                    let operation = RebootOperation { id, instance_uuid, sequence, attempt, host };
+                    let operation = RebootOperation {
+                        id,
+                        instance_uuid: uuid,
+                        sequence,
+                        attempt: 0,
+                        host: host.clone(),
+                        cell: None,
+                    };
                     outbox::insert(conn, &[Operation::Reboot(operation).into()], now)?;
                     Ok(())
                 })

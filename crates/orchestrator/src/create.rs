@@ -29,7 +29,7 @@ pub const EVENT_SCHEDULE: &str = "conductor_schedule_and_build_instances";
 /// The event of the `create` action of an instance that its host builds, by Nova's name.
 pub const EVENT_BUILD: &str = "compute__do_build_and_run_instance";
 /// The code of a fault for which the user is not to blame.
-const FAULT_CODE: i32 = 500;
+pub(crate) const FAULT_CODE: i32 = 500;
 
 /// What a cell did with its part of a group.
 #[derive(Debug)]
@@ -135,6 +135,7 @@ impl Orchestrator {
                     host: selection.host.clone(),
                     alternates: selection.alternates.clone(),
                     networks: member.spec.networks.clone(),
+                    cell: None,
                 };
                 NewInstance {
                     instance,
@@ -199,7 +200,7 @@ impl Orchestrator {
         }
     }
 
-    fn event(&self, event: &str, start_time: NaiveDateTime) -> NewEvent {
+    pub(crate) fn event(&self, event: &str, start_time: NaiveDateTime) -> NewEvent {
         NewEvent {
             event: event.to_owned(),
             host: Some(self.0.options.host.clone()),

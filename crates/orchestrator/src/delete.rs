@@ -25,6 +25,7 @@ use cellzero_types::{
 };
 
 use crate::Orchestrator;
+use crate::notification::{EventType, Owner};
 use crate::operation::{DestroyOperation, Operation, ReleaseOperation, sequence_of};
 
 /// How often a delete starts over because the instance moved to its next home meanwhile.
@@ -76,12 +77,16 @@ impl Orchestrator {
     ) -> Result<(), DeleteError> {
         let deadline = Deadline::after(ctx.timeout);
         for look in 0..MOVES_MAX {
-            match self.decide_delete(ctx, uuid, deadline).await? {
+            let (step, owner) = self.decide_delete(ctx, uuid, deadline).await?;
+            match step {
                 // It stood at the first look: another delete was faster, and both have succeeded.
                 Step::Gone if look > 0 => return Ok(()),
                 Step::Gone => return Err(DeleteError::InstanceNotFound { uuid }),
                 Step::Pending => return Ok(()),
                 Step::WhileBuilding => {
+                    for told in [EventType::InstanceDeleteStart, EventType::InstanceDeleteEnd] {
+                        self.tell(told, uuid, owner.clone(), (None, None), |_| {});
+                    }
                     // The sweep ends on the next settle where a cell does not answer now.
                     if let Err(error) = self.sweep_one(uuid).await {
                         tracing::warn!(instance = %uuid, error = &error as &dyn std::error::Error, "not swept yet");
@@ -89,8 +94,10 @@ impl Orchestrator {
                     return Ok(());
                 }
                 Step::InCell(cell, epoch, networks) => {
+                    let told = EventType::InstanceDeleteStart;
+                    self.tell(told, uuid, owner.clone(), (Some(cell), None), |_| {});
                     let intent = BootIntent { instance_uuid: uuid, epoch, cell };
-                    self.finish(ctx, intent, networks).await;
+                    self.finish((ctx, owner), intent, networks).await;
                     return Ok(());
                 }
                 Step::Moved => {}
@@ -104,26 +111,27 @@ impl Orchestrator {
         ctx: &RequestContext,
         uuid: InstanceUuid,
         deadline: Deadline,
-    ) -> Result<Step, DatabaseError> {
+    ) -> Result<(Step, Owner), DatabaseError> {
         let ctx = ctx.clone();
         let id = OperationUuid(self.0.uuids.row());
         self.api()
             .run("delete", deadline, move |conn| {
-                let Some(mapping) = instance_mapping::find(conn, uuid)? else {
-                    return Ok(Step::Gone);
+                let mapping = instance_mapping::find(conn, uuid)?;
+                let Some(mapping) = mapping.filter(|m| ctx.may_see(&m.project_id)) else {
+                    return Ok((Step::Gone, Owner::default()));
                 };
-                if !ctx.may_see(&mapping.project_id) {
-                    return Ok(Step::Gone);
-                }
-                transaction(conn, "delete", |conn| delete_in_transaction(conn, &mapping, id))
+                let step =
+                    transaction(conn, "delete", |conn| delete_in_transaction(conn, &mapping, id))?;
+                let request_id = Some(ctx.request_id);
+                Ok((step, Owner { request_id, ..(mapping.project_id, mapping.user_id).into() }))
             })
             .await
     }
 
     /// Deletes the rows of the cell, and forgets the intent that stood for them.
-    async fn finish(&self, ctx: &RequestContext, intent: BootIntent, networks: Networks) {
+    async fn finish(&self, by: (&RequestContext, Owner), intent: BootIntent, networks: Networks) {
         let BootIntent { instance_uuid: uuid, cell, .. } = intent;
-        if let Err(error) = self.delete_in_cell(ctx, intent, networks).await {
+        if let Err(error) = self.delete_in_cell(by, intent, networks).await {
             tracing::warn!(instance = %uuid, %cell, error = &error as &dyn std::error::Error, "deleted, but not in its cell yet");
             return;
         }
@@ -136,18 +144,19 @@ impl Orchestrator {
     /// cell its destroy, in cell0 the release of its volumes and ports. A silent cell is not asked.
     pub(crate) async fn delete_in_cell(
         &self,
-        ctx: &RequestContext,
+        (ctx, owner): (&RequestContext, Owner),
         BootIntent { instance_uuid: uuid, epoch, cell }: BootIntent,
         networks: Networks,
     ) -> Result<(), CellError> {
         let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
-        let ctx = ctx.clone();
+        let by = ctx.clone();
         let id = OperationUuid(self.0.uuids.row());
-        handle
+        let ended = handle
             .ask("delete_instance", self.step_deadline(), move |conn| {
                 let devices = block_device::of_instances(conn, &[uuid])?;
                 let block_devices = devices.into_values().next().unwrap_or_default();
                 let host = instance::host(conn, uuid)?;
+                let has_host = host.is_some();
                 let operation = match host {
                     Some(host) => Some(Operation::Destroy(DestroyOperation {
                         id,
@@ -156,17 +165,23 @@ impl Orchestrator {
                         attempt: 0,
                         host,
                         block_devices,
+                        cell: None,
                     })),
                     None => {
                         release(id, uuid, epoch, block_devices, networks).map(Operation::Release)
                     }
                 };
                 let effects: Vec<OutboxRow> = operation.map(OutboxRow::from).into_iter().collect();
-                whole::delete(conn, &ctx, uuid, epoch, &effects)
+                let deleted = whole::delete(conn, &by, uuid, epoch, &effects)?;
+                Ok::<_, DatabaseError>(deleted && !has_host)
             })
             .await
-            .map(|_| ())
-            .map_err(|source| CellError::Database { cell, source })
+            .map_err(|source| CellError::Database { cell, source })?;
+        if ended {
+            let told = EventType::InstanceDeleteEnd;
+            self.tell(told, uuid, owner, (Some(cell), None), |_| {});
+        }
+        Ok(())
     }
 
     /// The networks that an instance asked for.
@@ -276,5 +291,6 @@ fn release(
         attempt: 0,
         block_devices,
         networks,
+        cell: None,
     })
 }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cellzero_api_db::boot_state::{self, Standing};
-use cellzero_api_db::claim;
+use cellzero_api_db::claim::{self, Claim};
 use cellzero_api_db::outbox as api_outbox;
 use cellzero_cell_db::outbox::{self, OutboxRow};
 use cellzero_database::{DatabaseError, transaction};
@@ -221,7 +221,7 @@ impl Orchestrator {
         row: &OutboxRow,
         attempt: u32,
     ) -> Result<(), SendError> {
-        let operation = Operation::read(&row.payload, attempt)?;
+        let operation = Operation::read(&row.payload, attempt, handle.mapping())?;
         let dispatch = &self.0.dispatch;
         let answer = match &operation {
             Operation::Build(operation) => dispatch.build(operation).await?,
@@ -310,15 +310,24 @@ impl Orchestrator {
 
     /// Frees the claim of an instance that its host no longer has.
     pub(crate) async fn apply_destroyed(&self, uuid: InstanceUuid) -> Result<(), ReportError> {
-        self.api()
+        let freed = self
+            .api()
             .run("free_claim", self.step_deadline(), move |conn| {
                 transaction(conn, "free_claim", |conn| {
                     let now = conn.now();
                     claim::free(conn, &[uuid], now)
                 })
             })
-            .await
-            .map_err(ReportError::Database)
+            .await?;
+        self.tell_of_freed(freed).await;
+        Ok(())
+    }
+
+    /// Tells of the instance whose claim was freed by this report; a repeat frees none.
+    pub(crate) async fn tell_of_freed(&self, freed: Vec<Claim>) {
+        for claim in freed {
+            self.tell_of_destroyed(claim.instance_uuid, Some(claim.host)).await;
+        }
     }
 }
 

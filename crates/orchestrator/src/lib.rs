@@ -15,13 +15,15 @@
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
-//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say. [`explain`]
+//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say, and [`reschedule`] what
+//! follows where they could not build. [`explain`]
 //! says of a burial whether it would still be one, and [`auto_retry`] retries what fits by now.
 //! [`discover`], [`remove_host`] and [`map_instances`] are how the hosts and the instances of a cell
 //! that others filled come into the plane, and how hosts leave it. [`setup`] and [`cell_change`] make,
 //! change and remove cells, [`sync`] migrates all databases.
 //! [`fsck`] checks what these steps promise, and repairs it; [`status`] checks what they stand on;
 //! [`archive`] moves what was deleted out of the way.
+//! [`notification`] tells whoever listens. [`fsck`] checks what these steps promise, and repairs it.
 //!
 //! This is the only crate that writes to two databases in one operation.
 
@@ -39,10 +41,12 @@ pub mod dispatch;
 pub mod explain;
 pub mod fsck;
 pub mod map_instances;
+pub mod notification;
 pub mod operation;
 pub mod place;
 pub mod remove_host;
 pub mod report;
+pub mod reschedule;
 pub mod retry;
 pub mod settle;
 pub mod setup;
@@ -64,6 +68,10 @@ pub use discover::{DiscoverOptions, DiscoveredHost, Discovery, DuplicateHost};
 pub use explain::{ExplainError, Explanation, Since, WhatIf};
 pub use fsck::{Class, Dump, Finding, FsckError, FsckOptions, FsckReport, Plan, Repair};
 pub use map_instances::{MapError, MapOptions, Mapped};
+pub use notification::{
+    EventType, Notification, NotificationFault, NotificationPayload, Notifier, Priority,
+    RequestSpecSummary, TracingNotifier,
+};
 pub use operation::{
     BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
     RebootOperation, ReleaseOperation,
@@ -176,6 +184,7 @@ struct Inner {
     router: Router,
     scheduler: Arc<dyn Scheduler>,
     dispatch: Arc<dyn Dispatch>,
+    notifiers: Vec<Arc<dyn Notifier>>,
     uuids: Arc<dyn UuidSource>,
     options: OrchestratorOptions,
     /// Whom leases name: this process.
@@ -198,6 +207,7 @@ impl Orchestrator {
         router: Router,
         scheduler: Arc<dyn Scheduler>,
         dispatch: Arc<dyn Dispatch>,
+        notifiers: Vec<Arc<dyn Notifier>>,
         uuids: Arc<dyn UuidSource>,
         options: OrchestratorOptions,
     ) -> Orchestrator {
@@ -209,6 +219,7 @@ impl Orchestrator {
             router,
             scheduler,
             dispatch,
+            notifiers,
             uuids,
             options,
             owner,

@@ -3,6 +3,9 @@
 //! The sequence numbers of an instance rise with its epochs. Each epoch has room for many, since
 //! an instance may be rebooted any number of times while it lives.
 
+use std::sync::Arc;
+
+use cellzero_api_db::CellMapping;
 use cellzero_cell_db::outbox::OutboxRow;
 use cellzero_types::{BlockDevice, InstanceUuid, Networks, OperationUuid};
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,12 @@ const EPOCH_BITS: u32 = 20;
 /// The sequence number of the effect that an epoch begins with: a build, a destroy, a release.
 pub(crate) fn sequence_of(epoch: i64) -> i64 {
     epoch << EPOCH_BITS
+}
+
+/// The epoch that begins with this sequence number; none where it is an action's.
+pub(crate) fn epoch_of(sequence: i64) -> Option<i64> {
+    let epoch = sequence >> EPOCH_BITS;
+    (sequence_of(epoch) == sequence).then_some(epoch)
 }
 
 /// The sequence number of the `nth` action on an instance that lives at `epoch`, from 1.
@@ -43,6 +52,9 @@ pub struct BuildOperation {
     pub alternates: Vec<String>,
     /// Where it is to be plugged in.
     pub networks: Networks,
+    /// Its cell, as its mapping stands at this sending; there always is one.
+    #[serde(skip)]
+    pub cell: Option<Arc<CellMapping>>,
 }
 
 /// Destroy an instance on its host, and release what belongs to it.
@@ -61,6 +73,9 @@ pub struct DestroyOperation {
     pub host: String,
     /// Its block devices, whose volumes are to be detached, or deleted where they go with it.
     pub block_devices: Vec<BlockDevice>,
+    /// Its cell, as its mapping stands at this sending; there always is one.
+    #[serde(skip)]
+    pub cell: Option<Arc<CellMapping>>,
 }
 
 /// Release volumes and ports of an instance that never had a host.
@@ -79,6 +94,10 @@ pub struct ReleaseOperation {
     pub block_devices: Vec<BlockDevice>,
     /// The ports that were asked for.
     pub networks: Networks,
+    /// The cell that keeps the operation, as its mapping stands at this sending: cell0 for one that was
+    /// buried, none for one that was deleted while it had no home.
+    #[serde(skip)]
+    pub cell: Option<Arc<CellMapping>>,
 }
 
 /// Reboot an instance on its host.
@@ -95,6 +114,9 @@ pub struct RebootOperation {
     pub attempt: u32,
     /// The host that has it.
     pub host: String,
+    /// Its cell, as its mapping stands at this sending; there always is one.
+    #[serde(skip)]
+    pub cell: Option<Arc<CellMapping>>,
 }
 
 /// An effect, as the outbox of a cell holds it.
@@ -108,15 +130,20 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// As the outbox holds it, for its next sending.
-    pub(crate) fn read(payload: &str, attempt: u32) -> Result<Operation, serde_json::Error> {
+    /// As the outbox of a cell holds it, for its next sending.
+    pub(crate) fn read(
+        payload: &str,
+        sending: u32,
+        mapping: &CellMapping,
+    ) -> Result<Operation, serde_json::Error> {
         let mut operation: Operation = serde_json::from_str(payload)?;
-        match &mut operation {
-            Operation::Build(o) => o.attempt = attempt,
-            Operation::Destroy(o) => o.attempt = attempt,
-            Operation::Release(o) => o.attempt = attempt,
-            Operation::Reboot(o) => o.attempt = attempt,
-        }
+        let (attempt, cell) = match &mut operation {
+            Operation::Build(o) => (&mut o.attempt, &mut o.cell),
+            Operation::Destroy(o) => (&mut o.attempt, &mut o.cell),
+            Operation::Release(o) => (&mut o.attempt, &mut o.cell),
+            Operation::Reboot(o) => (&mut o.attempt, &mut o.cell),
+        };
+        (*attempt, *cell) = (sending, Some(Arc::new(mapping.clone())));
         Ok(operation)
     }
 }

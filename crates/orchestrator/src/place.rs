@@ -322,5 +322,6 @@ fn claim_of(member: &Member, target: &Target) -> Option<Claim> {
         epoch: member.ticket.epoch,
         host: selection.host.clone(),
         resources: member.spec.resources(),
+        alternates: selection.alternates.clone(),
     })
 }

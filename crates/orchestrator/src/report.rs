@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cellzero_api_db::{cell_mapping, host_capacity, host_mapping};
+use cellzero_api_db::{boot_state, cell_mapping, claim, host_capacity, host_mapping};
 use cellzero_cell_db::{action, compute_node, fence, instance, service};
 use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle};
@@ -10,7 +10,8 @@ use cellzero_types::{CellUuid, ComputeNode, InstanceUuid, InvalidField};
 use chrono::TimeDelta;
 
 use crate::Orchestrator;
-use crate::operation::sequence_of;
+use crate::notification::EventType;
+use crate::operation::{sequence_of, sequence_of_action};
 
 /// Why a host's report was refused.
 #[derive(Debug, thiserror::Error)]
@@ -227,21 +228,59 @@ impl Orchestrator {
         self.apply_built(&handle, uuid, host).await
     }
 
-    /// A host has rebooted an instance: it has no task any more.
+    /// A host has rebooted an instance: it has no task any more. Only the host that has it, and only
+    /// for the last reboot (`sequence` of its operation), can say so.
     ///
     /// # Errors
-    /// [`ReportError::Stale`] where it is not rebooting.
-    pub async fn rebooted(&self, cell: CellUuid, uuid: InstanceUuid) -> Result<(), ReportError> {
+    /// [`ReportError::Stale`] where it is not rebooting by that operation.
+    pub async fn rebooted(
+        &self,
+        cell: CellUuid,
+        uuid: InstanceUuid,
+        host: &str,
+        sequence: i64,
+    ) -> Result<(), ReportError> {
         let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
+        let host = host.to_owned();
+        let is_last = handle
+            .run("read_reboot", self.step_deadline(), move |conn| {
+                let written = fence::find(conn, uuid)?.and_then(|fence| fence.written_epoch);
+                let last = sequence_of_action(written.unwrap_or(0), action::count(conn, uuid)?);
+                let is_there = instance::host(conn, uuid)?.is_some_and(|there| there == host);
+                Ok::<_, DatabaseError>(is_there && last == sequence)
+            })
+            .await?;
+        if !is_last {
+            return Err(ReportError::Stale { uuid, reason: "another reboot came, or none" });
+        }
         self.apply_rebooted(&handle, uuid).await
     }
 
-    /// A host has destroyed an instance: its claim is freed.
+    /// A host has destroyed an instance: its claim is freed. `sequence` is the destroy operation's,
+    /// which went to one host only. Four statements where there is a claim, and a commit.
     ///
     /// # Errors
-    /// The API database's.
-    pub async fn destroyed(&self, uuid: InstanceUuid) -> Result<(), ReportError> {
-        self.apply_destroyed(uuid).await
+    /// [`ReportError::Stale`] where it is not deleted, or was decided anew since.
+    pub async fn destroyed(&self, uuid: InstanceUuid, sequence: i64) -> Result<(), ReportError> {
+        let freed = self
+            .api()
+            .run("free_claim", self.step_deadline(), move |conn| {
+                transaction(conn, "free_claim", |conn| {
+                    let now = conn.now();
+                    let standing = boot_state::standings(conn, &[uuid])?.remove(&uuid);
+                    let is_dead = standing.is_some_and(|standing| {
+                        let decided = standing.decided_epoch.map_or(0, sequence_of);
+                        standing.queued_for_delete && sequence > decided
+                    });
+                    let freed = is_dead.then(|| claim::free(conn, &[uuid], now)).transpose()?;
+                    Ok::<_, DatabaseError>(freed)
+                })
+            })
+            .await?;
+        let reason = "its destroy was not asked for";
+        let freed = freed.ok_or(ReportError::Stale { uuid, reason })?;
+        self.tell_of_freed(freed).await;
+        Ok(())
     }
 
     pub(crate) async fn apply_built(
@@ -250,12 +289,12 @@ impl Orchestrator {
         uuid: InstanceUuid,
         host: &str,
     ) -> Result<(), ReportError> {
-        let host = host.to_owned();
+        let building = host.to_owned();
         let built = handle
             .run("built", self.step_deadline(), move |conn| {
                 transaction(conn, "built", |conn| {
                     let now = conn.now();
-                    let built = instance::mark_built(conn, uuid, &host, now)?;
+                    let built = instance::mark_built(conn, uuid, &building, now)?;
                     if built {
                         action::finish_events(conn, uuid, "Success", now)?;
                     }
@@ -264,6 +303,8 @@ impl Orchestrator {
             })
             .await?;
         if built {
+            let told = EventType::InstanceCreateEnd;
+            self.tell_of_report(told, handle, (uuid, host), |_| {}).await;
             Ok(())
         } else {
             Err(ReportError::Stale { uuid, reason: "it is not building on this host" })

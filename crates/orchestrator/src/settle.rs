@@ -21,6 +21,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 use crate::Orchestrator;
 use crate::create::{CellWrite, written_of};
 use crate::decide::Decided;
+use crate::notification::{EventType, NotificationFault};
+use crate::place::{Placement, Target};
 
 /// The most groups that are taken from the API database at once.
 const GROUPS_MAX: u32 = 50;
@@ -263,6 +265,7 @@ impl Orchestrator {
             }
         };
         settled.count(&decided);
+        self.tell_of_decided(&leased, &placement, &decided);
         self.dispatch_decided(&decided, settled).await;
         leased.members.retain(|member| !decided.contains_key(&member.instance.uuid));
         if leased.members.is_empty() {
@@ -358,6 +361,27 @@ impl Orchestrator {
                 })
             })
             .await
+    }
+
+    /// Tells of each instance that was decided just now.
+    fn tell_of_decided(&self, leased: &LeasedGroup, placement: &Placement, decided: &Decided) {
+        for Member { instance, spec, .. } in &leased.members {
+            let Some(cell) = decided.get(&instance.uuid) else { continue };
+            let (event_type, host, fault) = match placement.get(&instance.uuid) {
+                Some(Target::Host(selection)) => {
+                    (EventType::InstanceCreateStart, Some(selection.host.clone()), None)
+                }
+                Some(Target::Bury(burial)) => {
+                    let fault = NotificationFault::new(burial.verdict.fault_message());
+                    (EventType::BuildInstancesError, None, Some(fault))
+                }
+                None => continue,
+            };
+            self.tell(event_type, instance.uuid, spec.into(), (Some(*cell), host), |payload| {
+                payload.request_spec = fault.is_some().then(|| spec.into());
+                payload.fault = fault;
+            });
+        }
     }
 
     async fn dispatch_decided(&self, decided: &Decided, settled: &mut Settled) {

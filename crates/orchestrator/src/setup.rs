@@ -25,7 +25,7 @@ pub struct NewCell {
     pub name: String,
     /// Its database; it must exist on its server. A SQLite file is made.
     pub url: String,
-    /// Its message queue, or `none:///`.
+    /// The message broker of its hosts, as in Nova; `none:///` where they are reached without one.
     pub transport_url: String,
     /// Closed for scheduling from its beginning.
     pub disabled: bool,

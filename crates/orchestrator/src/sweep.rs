@@ -1,4 +1,5 @@
-//! Step 6: intents that were not decided are swept, and deletes that a down cell held up end.
+//! Step 6: intents that were not decided are swept, and what a down cell held up ends: deletes, and
+//! failed builds that go on.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -15,8 +16,8 @@ use crate::Orchestrator;
 const INTENTS_MAX: u32 = 500;
 
 impl Orchestrator {
-    /// Erases what undecided intents may have left in their cells, and ends deletes; says how many
-    /// intents were done with. What needs a cell that does not answer stays for the next time, and
+    /// Erases what undecided intents may have left in their cells, ends deletes, and tells cells on
+    /// which host a build goes on that failed; says how many intents were done with. What needs a cell that does not answer stays for the next time, and
     /// a silent one is not asked; a pass goes on where the last one ended, so that those never stand
     /// in the way of others.
     ///
@@ -71,13 +72,15 @@ impl Orchestrator {
         }
         let mut done = Vec::new();
         let mut left_over = Vec::new();
-        for DueIntent { intent, reached, dying } in due {
+        for DueIntent { intent, reached, moving, dying } in due {
             let uuid = intent.instance_uuid;
             match dying {
+                None if moving => self.go_on(&handle, intent).await?,
                 Some(owner) => {
                     let networks = self.networks_of(uuid).await.map_err(CellError::Api)?;
                     let reached = BootIntent { epoch: reached, ..intent };
-                    self.delete_in_cell(&context_of(owner), reached, networks).await?;
+                    let told = owner.clone().into();
+                    self.delete_in_cell((&context_of(owner), told), reached, networks).await?;
                 }
                 None => left_over.push((uuid, reached)),
             }

@@ -7,6 +7,9 @@ const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec
 /// Debian keeps PostgreSQL's programs in one folder for each major version, outside `PATH`.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
 
+/// Debian keeps RabbitMQ's own scripts here.
+const DEBIAN_RABBITMQ: &str = "/usr/lib/rabbitmq/bin";
+
 /// The two programs that make and run a PostgreSQL server.
 #[derive(Debug)]
 pub(crate) struct PostgresBinaries {
@@ -44,6 +47,24 @@ pub(crate) fn mariadb() -> Result<MariaDbBinaries, String> {
             .ok_or_else(|| format!("no `{name}` found"))
     };
     Ok(MariaDbBinaries { server: find("mariadbd")?, install_db: find("mariadb-install-db")? })
+}
+
+/// The programs that run a RabbitMQ server, and its port mapper.
+#[derive(Debug)]
+pub(crate) struct RabbitMqBinaries {
+    pub(crate) server: PathBuf,
+    pub(crate) epmd: PathBuf,
+}
+
+/// Finds RabbitMQ, or says which program is missing.
+pub(crate) fn rabbitmq() -> Result<RabbitMqBinaries, String> {
+    let missing = |name: &str| format!("no `{name}` found");
+    // What Debian has in `PATH` runs as the user of the system's own server only.
+    let server = in_folders([Path::new(DEBIAN_RABBITMQ)].into_iter(), "rabbitmq-server")
+        .or_else(|| in_path("rabbitmq-server").filter(|path| !path.starts_with("/usr/sbin")))
+        .ok_or_else(|| missing("rabbitmq-server"))?;
+    let epmd = in_path("epmd").ok_or_else(|| missing("epmd"))?;
+    Ok(RabbitMqBinaries { server, epmd })
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {

@@ -102,7 +102,7 @@ pub(crate) fn report_no_private_server(engine: Engine, reason: &str) {
 }
 
 /// Writes to the process's standard error, also from inside a test whose output is captured.
-fn write_past_capture(line: &str) {
+pub(crate) fn write_past_capture(line: &str) {
     // `eprint!` would be captured and thrown away with the output of a test that passes.
     let mut stderr = std::io::stderr().lock();
     // A test run whose standard error is closed has nobody to tell, and goes on.

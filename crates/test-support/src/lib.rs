@@ -2,6 +2,7 @@
 //!
 //! A test asks for a database of an [`Engine`] with [`create_database`], for a plane that Nova made
 //! with [`nova_plane`], or for a server of its own that it may stop or freeze with [`private`].
+//! A RabbitMQ broker comes from [`shared_broker`] and [`private_broker`].
 //! Where an engine is not available they give none, and the process says so in one line.
 //!
 //! The servers are this process's own and end with it, unless the environment names others
@@ -24,7 +25,10 @@ pub use disk::{Disk, Lasting};
 pub use engine::Engine;
 pub use nova::{NovaPlane, damaged_nova_plane, nova_plane};
 pub use proxy::{Cut, Proxy};
-pub use server::{Durability, PrivateServer, Server, ServerOptions, private, shared};
+pub use server::{
+    Broker, Durability, PrivateServer, Server, ServerOptions, missing_broker, private,
+    private_broker, shared, shared_broker,
+};
 pub use session::Session;
 pub use silent::{SilentListener, silent_listener};
 pub use sql::Row;

@@ -1,4 +1,4 @@
-//! Installs the database servers by the system's package manager where their programs are missing.
+//! Installs the database servers and the message broker by the system's package manager where their programs are missing.
 //!
 //! Only their programs are wanted: the packages' own services are kept from starting, and no test
 //! ever speaks to them.
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
-use cellzero_test_support::Engine;
+use cellzero_test_support::{Engine, missing_broker};
 
 /// Installs the Debian packages in `$@` with their services kept from starting.
 ///
@@ -27,19 +27,26 @@ apt-get update || echo "apt-get update failed; trying with the package lists as 
 apt-get install -y --no-install-recommends "$@"
 "#;
 
-/// Makes sure that private servers of all engines can be started, or says what to install.
+/// A server whose programs are missing.
+struct Missing {
+    name: &'static str,
+    package: &'static str,
+    reason: String,
+}
+
+/// Makes sure that private servers of all engines and brokers can be started, or says what to install.
 pub(crate) fn install_missing_servers() -> anyhow::Result<()> {
     let missing = missing_servers();
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|(engine, _)| debian_package(*engine)).collect();
+    let packages: Vec<&str> = missing.iter().map(|one| one.package).collect();
     let reasons: Vec<String> =
-        missing.iter().map(|(engine, reason)| format!("{}: {reason}", engine.name())).collect();
+        missing.iter().map(|one| format!("{}: {}", one.name, one.reason)).collect();
     println!("installing {} ({})", packages.join(" "), reasons.join(", "));
     install(&packages).with_context(|| {
         format!(
-            "the tests need the server programs of PostgreSQL and MariaDB ({}), and installing them \
+            "the tests need the programs of PostgreSQL, MariaDB and RabbitMQ ({}), and installing them \
              failed; install them by hand (on Debian: {}) and run again",
             reasons.join(", "),
             packages.join(" "),
@@ -47,16 +54,20 @@ pub(crate) fn install_missing_servers() -> anyhow::Result<()> {
     })?;
     match missing_servers().first() {
         None => Ok(()),
-        Some((engine, reason)) => bail!(
-            "the package {} is installed and {} still cannot be started: {reason}",
-            debian_package(*engine),
-            engine.name(),
-        ),
+        Some(Missing { name, package, reason }) => {
+            bail!("the package {package} is installed and {name} still cannot be started: {reason}")
+        }
     }
 }
 
-fn missing_servers() -> Vec<(Engine, String)> {
-    Engine::ALL.into_iter().filter_map(|engine| Some((engine, engine.missing_binary()?))).collect()
+fn missing_servers() -> Vec<Missing> {
+    let engines = Engine::ALL.into_iter().filter_map(|engine| {
+        let (name, package) = (engine.name(), debian_package(engine));
+        Some(Missing { name, package, reason: engine.missing_binary()? })
+    });
+    let broker = missing_broker();
+    let (name, package) = ("rabbitmq", "rabbitmq-server");
+    engines.chain(broker.map(|reason| Missing { name, package, reason })).collect()
 }
 
 fn debian_package(engine: Engine) -> &'static str {

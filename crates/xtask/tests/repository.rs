@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates in order: each may depend on those before it.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "cellzero-types",
     "cellzero-database",
     "cellzero-cell-db",
@@ -14,6 +14,7 @@ const ORDER: [&str; 9] = [
     "cellzero-router",
     "cellzero-orchestrator",
     "cellzero",
+    "cellzero-amqp",
     "cellzero-cli",
 ];
 /// No file grows beyond this.
@@ -66,6 +67,14 @@ fn the_command_uses_the_facade_alone() {
     for name in used.iter().filter(|name| name.starts_with("cellzero")) {
         assert!(allowed.contains(&name.as_str()), "cellzero-cli depends on {name}");
     }
+}
+
+/// It does what any embedder can do.
+#[test]
+fn the_crate_for_amqp_uses_the_facade_only() {
+    let used = dependencies().into_iter().find(|(name, _)| name == "cellzero-amqp").unwrap().1;
+    let ours: Vec<_> = used.iter().filter(|name| name.starts_with("cellzero")).collect();
+    assert_eq!(ours, ["cellzero"]);
 }
 
 #[test]

@@ -4,6 +4,9 @@
 #[path = "../../boot_flow/main.rs"]
 mod boot_flow;
 #[allow(dead_code)]
+#[path = "../../compute_agent/main.rs"]
+mod compute_agent;
+#[allow(dead_code)]
 #[path = "../../embed/main.rs"]
 mod embed;
 #[allow(dead_code)]
@@ -16,6 +19,7 @@ mod own_scheduler;
 #[path = "../../why/main.rs"]
 mod why;
 
+mod agents;
 mod bodies;
 mod rows;
 mod runs;

@@ -17,7 +17,7 @@ const NUMBERS_MAX: u64 = 5_000;
 const WRITES_EVERY: usize = 13;
 
 /// The operations that are interrupted.
-const INTERRUPTED: [Walked; 8] = [
+const INTERRUPTED: [Walked; 10] = [
     Walked::Boot,
     Walked::Bury,
     Walked::BootTwo,
@@ -26,6 +26,8 @@ const INTERRUPTED: [Walked; 8] = [
     Walked::DeleteWritten,
     Walked::RetryBuried,
     Walked::RetryFits,
+    Walked::Fail,
+    Walked::FailLast,
 ];
 
 /// What interrupts.

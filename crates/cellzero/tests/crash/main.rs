@@ -1,4 +1,4 @@
-//! The crash walk: a boot, a burial, a delete, a retry and a recovery, made to fail at each place
+//! The crash walk: a boot, a burial, a delete, a retry, a failed build and a recovery, made to fail at each place
 //! of the connection layer in turn, then recovered by another process, then compared with what
 //! must be.
 //!
@@ -140,6 +140,9 @@ async fn recover_and_check(
 ) {
     let oracle = Oracle { stage, walked, prepared, told };
     let checked = async {
+        if matches!(walked, Walked::Fail | Walked::FailLast) {
+            walked::report_failure(&stage.test.plane, walked, prepared).await;
+        }
         stage.recover().await;
         oracle.check().await;
         stage.clean().await;
@@ -192,10 +195,18 @@ async fn a_fault_at_any_place_of_a_retry_is_survived(
 
 #[rstest]
 #[tokio::test]
+async fn a_fault_at_any_place_of_a_failed_build_is_survived(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    walk_all(engine, &Walked::ALL[9..11]).await;
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_fault_at_any_place_of_a_recovery_is_survived(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
-    walk_all(engine, &Walked::ALL[9..]).await;
+    walk_all(engine, &Walked::ALL[11..]).await;
 }
 
 /// The walk holds this of each operation at its end; this says it of all, by itself.

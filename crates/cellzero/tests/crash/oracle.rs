@@ -3,8 +3,8 @@
 use cellzero::*;
 
 use crate::stage::Stage;
-use crate::support::user;
-use crate::walked::{FITS_ONCE, Told, Walked, Word};
+use crate::support::{admin_of, user};
+use crate::walked::{FITS_ONCE, HOSTS, Told, Walked, Word};
 
 /// Compares a plane at rest with what the callers were told.
 pub(crate) struct Oracle<'a> {
@@ -40,8 +40,8 @@ impl Oracle<'_> {
             let buried = listed.iter().filter(|instance| instance.home.is_cell0()).count();
             assert_eq!((listed.len(), buried), (2, 1), "one of two fits");
         }
-        let mut live: Vec<InstanceUuid> =
-            listed.iter().filter(|i| !i.home.is_cell0()).map(|i| i.uuid).collect();
+        let runs = |i: &&Instance| !i.home.is_cell0() && i.vm_state != Some(VmState::Error);
+        let mut live: Vec<InstanceUuid> = listed.iter().filter(runs).map(|i| i.uuid).collect();
         live.sort();
         assert_eq!(self.stage.receiver.running(), live, "what runs, and what lives in a cell");
         assert_eq!(self.stage.receiver.changed(), [], "operations that changed under their id");
@@ -73,7 +73,11 @@ impl Oracle<'_> {
         match self.walked {
             // A process died after the decision to delete.
             Walked::Recover(..) if self.deletes() => assert_eq!(listed, []),
-            Walked::Recover(..) | Walked::RetryBuried | Walked::RetryFits => {
+            Walked::Recover(..)
+            | Walked::RetryBuried
+            | Walked::RetryFits
+            | Walked::Fail
+            | Walked::FailLast => {
                 let mut prepared = self.prepared.to_vec();
                 prepared.sort();
                 assert_eq!(listed, prepared, "what stood before");
@@ -100,9 +104,12 @@ impl Oracle<'_> {
         let shown = self.stage.test.plane.show(&user(), uuid).await.expect("what is listed");
         assert_eq!(shown.home, listed.home);
         let expected = match self.walked.base() {
-            Walked::Boot | Walked::DeleteLive | Walked::DeleteAccepted | Walked::DeleteWritten => {
-                Expected::Cell
-            }
+            Walked::Boot
+            | Walked::DeleteLive
+            | Walked::DeleteAccepted
+            | Walked::DeleteWritten
+            | Walked::Fail
+            | Walked::FailLast => Expected::Cell,
             Walked::Bury | Walked::DeleteBuried | Walked::RetryBuried => Expected::Cell0,
             Walked::BootTwo => Expected::Either,
             Walked::RetryFits if self.is_retried(uuid) => Expected::Cell,
@@ -116,9 +123,17 @@ impl Oracle<'_> {
             Expected::Either => true,
         };
         assert!(as_expected, "{expected:?} expected, but {:?}: {:?}", shown.home, shown.fault);
-        assert_eq!(shown.status(), if buried { "ERROR" } else { "ACTIVE" });
+        let base = self.walked.base();
+        let in_error = buried || base == Walked::FailLast;
+        assert_eq!(shown.status(), if in_error { "ERROR" } else { "ACTIVE" });
         assert_eq!(shown.tags, ["blue"], "written whole");
-        assert_eq!(shown.fault.is_some(), buried || self.walked.base() == Walked::RetryFits);
+        let was_in_error = matches!(base, Walked::RetryFits | Walked::Fail);
+        assert_eq!(shown.fault.is_some(), in_error || was_in_error);
+        if matches!(base, Walked::Fail | Walked::FailLast) {
+            let host = (base == Walked::Fail).then_some(HOSTS[1]);
+            let admin = self.stage.test.plane.show(&admin_of(&user()), uuid).await.expect("shown");
+            assert_eq!(admin.host.as_deref(), host);
+        }
         self.check_history(uuid, buried).await;
         let fits_once = shown.flavor.as_ref().is_some_and(|flavor| flavor.flavorid == FITS_ONCE);
         assert_eq!(fits_once, self.walked.base() == Walked::BootTwo);
@@ -141,7 +156,13 @@ impl Oracle<'_> {
             (true, false) => assert!(retries <= 1),
             (false, _) => assert_eq!(retries, 0),
         }
-        let faults = retries + usize::from(buried);
+        let of_builds = match self.walked.base() {
+            Walked::Fail => 1,
+            // One for each host, and one that none is left.
+            Walked::FailLast => 3,
+            _ => 0,
+        };
+        let faults = retries + usize::from(buried) + of_builds;
         let home = if buried { &self.stage.test.cell0 } else { &self.stage.test.cells[0].1 };
         let stored =
             self.stage.count(home, &format!("instance_faults WHERE instance_uuid = '{uuid}'"));

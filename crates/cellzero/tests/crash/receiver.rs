@@ -28,6 +28,8 @@ pub(crate) struct Outside {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Receiver {
     state: Arc<Mutex<State>>,
+    /// Builds are taken, and done later.
+    later: Arc<std::sync::atomic::AtomicBool>,
     /// A process of its own says what it was sent, and its parent receives it.
     prints: bool,
 }
@@ -70,6 +72,18 @@ impl Receiver {
         outside.ended = effect.operation != "build";
     }
 
+    /// Whether builds are only taken from now on.
+    pub(crate) fn build_later(&self, later: bool) {
+        self.later.store(later, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Its host could not build it, and has cleaned up.
+    pub(crate) fn could_not_build(&self, instance: InstanceUuid) {
+        if let Some(outside) = self.state.lock().unwrap().instances.get_mut(&instance) {
+            outside.runs = false;
+        }
+    }
+
     /// What became of an instance; all are forgotten by [`Receiver::clear`].
     pub(crate) fn of(&self, instance: InstanceUuid) -> Outside {
         self.state.lock().unwrap().instances.get(&instance).copied().unwrap_or_default()
@@ -107,7 +121,8 @@ impl Receiver {
         sequence: i64,
     ) -> Result<Dispatched, DispatchError> {
         self.receive(&Effect { operation: operation.to_owned(), instance, id, sequence });
-        Ok(Dispatched::Done)
+        let later = self.later.load(std::sync::atomic::Ordering::SeqCst) && operation == "build";
+        Ok(if later { Dispatched::Taken } else { Dispatched::Done })
     }
 }
 

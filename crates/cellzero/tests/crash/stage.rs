@@ -11,7 +11,7 @@ use cellzero_test_support::{Engine, Row, Session, TestDatabase};
 use crate::receiver::Receiver;
 use crate::script::{Fault, Script, Where};
 use crate::support::{TestPlane, Way, user};
-use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, NEVER_FITS, Told, Walked, asked};
+use crate::walked::{self, FITS, FITS_LATER, FITS_ONCE, HOSTS, NEVER_FITS, Told, Walked, asked};
 
 /// How often recovery may find something to do.
 const RECOVERIES_MAX: u32 = 30;
@@ -21,9 +21,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Well before a host that does not report counts as down.
 const REPORT_AFTER: Duration = Duration::from_secs(60);
 
-const HOST: &str = "cell1-host1";
 const SMALL: i32 = 4;
 const LARGE: i32 = 8;
+/// The second host: vcpus, memory in MiB, disk in GiB.
+const OTHER_HOST: (i32, i32, i32) = (2, 4_096, 40);
 
 /// One plane on real databases.
 pub(crate) struct Stage {
@@ -70,7 +71,7 @@ impl Stage {
         let (script, receiver) = (Script::default(), Receiver::default());
         let common = receiver.clone();
         let mut test = TestPlane::with_way(engine, way, |new| config(new, common)).await?;
-        test.add_cell(&[(SMALL, 8_192, 80)]).await;
+        test.add_cell(&[(SMALL, 8_192, 80), OTHER_HOST]).await;
         for (id, vcpus) in [(FITS, 1), (FITS_ONCE, 3), (FITS_LATER, 6), (NEVER_FITS, 9_999)] {
             let flavor = Flavor::new(id, id, vcpus, 512, 1);
             test.plane.flavors().create(&flavor).await.expect("a new flavor");
@@ -122,6 +123,15 @@ impl Stage {
                 self.resize(LARGE).await;
                 buried
             }
+            Walked::Fail => self.building().await,
+            Walked::FailLast => {
+                let building = self.building().await;
+                self.receiver.build_later(true);
+                walked::report_failure(&self.test.plane, Walked::Fail, &building).await;
+                self.receiver.build_later(false);
+                building.iter().for_each(|uuid| self.receiver.could_not_build(*uuid));
+                building
+            }
             Walked::Recover(died, commits) => {
                 let prepared = Box::pin(self.prepare(died.walked())).await;
                 let left = match prepared.is_empty() {
@@ -142,6 +152,15 @@ impl Stage {
         let accepted = self.test.plane.boot(&user(), asked).await.expect("accepted");
         self.test.plane.settle().await.expect("settled");
         accepted.instances
+    }
+
+    /// One that its host was told to build, and could not.
+    async fn building(&self) -> Vec<InstanceUuid> {
+        self.receiver.build_later(true);
+        let building = self.settled(FITS).await;
+        self.receiver.build_later(false);
+        building.iter().for_each(|uuid| self.receiver.could_not_build(*uuid));
+        building
     }
 
     /// A boot whose process died after so many commits.
@@ -174,8 +193,12 @@ impl Stage {
         if known == vcpus && at.elapsed() < REPORT_AFTER {
             return;
         }
-        let node = ComputeNode::new(HOST, vcpus, 8_192, 80).with_ratios(1.0, 1.0, 1.0);
-        self.test.plane.hosts().report(self.test.cell(0), &node).await.expect("a report");
+        for (host, (vcpus, memory_mb, disk_gb)) in
+            HOSTS.into_iter().zip([(vcpus, 8_192, 80), OTHER_HOST])
+        {
+            let node = ComputeNode::new(host, vcpus, memory_mb, disk_gb).with_ratios(1.0, 1.0, 1.0);
+            self.test.plane.hosts().report(self.test.cell(0), &node).await.expect("a report");
+        }
         *self.reported.lock().unwrap() = (vcpus, Instant::now());
     }
 

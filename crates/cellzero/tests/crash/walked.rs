@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cellzero::*;
 
-use crate::support::{IMAGE, request, user};
+use crate::support::{IMAGE, admin_of, request, user};
 
 /// Flavors by what they do on the one host of 4 vcpus.
 pub(crate) const FITS: &str = "1";
@@ -31,6 +31,10 @@ pub(crate) enum Walked {
     RetryBuried,
     /// Into a cell that has room by now.
     RetryFits,
+    /// A host could not build one, and the next may.
+    Fail,
+    /// The same, where no host is left.
+    FailLast,
     /// What a process left that died after so many commits of another operation.
     Recover(Died, u64),
 }
@@ -44,6 +48,8 @@ pub(crate) enum Died {
     DeleteLive,
     DeleteBuried,
     RetryFits,
+    Fail,
+    FailLast,
 }
 
 impl Died {
@@ -55,6 +61,8 @@ impl Died {
             Died::DeleteLive => Walked::DeleteLive,
             Died::DeleteBuried => Walked::DeleteBuried,
             Died::RetryFits => Walked::RetryFits,
+            Died::Fail => Walked::Fail,
+            Died::FailLast => Walked::FailLast,
         }
     }
 }
@@ -68,10 +76,15 @@ pub(crate) const DECIDED: u64 = 4;
 pub(crate) const RETRIED_AND_DECIDED: u64 = 4;
 /// A delete is decided with its first commit; the rows in the cell follow.
 pub(crate) const DELETE_DECIDED: u64 = 1;
+/// A failed build is noted in its cell, and decided anew; its cell is told after that.
+pub(crate) const FAILURE_DECIDED: u64 = 2;
+
+/// The hosts of the one cell: each instance is first to be built on the first.
+pub(crate) const HOSTS: [&str; 2] = ["cell1-host1", "cell1-host2"];
 
 impl Walked {
     /// All of them.
-    pub(crate) const ALL: [Walked; 18] = [
+    pub(crate) const ALL: [Walked; 22] = [
         Walked::Boot,
         Walked::Bury,
         Walked::BootTwo,
@@ -81,6 +94,8 @@ impl Walked {
         Walked::DeleteWritten,
         Walked::RetryBuried,
         Walked::RetryFits,
+        Walked::Fail,
+        Walked::FailLast,
         Walked::Recover(Died::Boot, ACCEPTED),
         Walked::Recover(Died::Boot, PLACED),
         Walked::Recover(Died::Boot, WRITTEN),
@@ -90,6 +105,8 @@ impl Walked {
         Walked::Recover(Died::DeleteLive, DELETE_DECIDED),
         Walked::Recover(Died::DeleteBuried, DELETE_DECIDED),
         Walked::Recover(Died::RetryFits, RETRIED_AND_DECIDED),
+        Walked::Recover(Died::Fail, FAILURE_DECIDED),
+        Walked::Recover(Died::FailLast, FAILURE_DECIDED),
     ];
 
     /// The one that prints so.
@@ -191,6 +208,10 @@ pub(crate) async fn run(
             }
             let _ = plane.settle().await;
         }
+        Walked::Fail | Walked::FailLast => {
+            report_failure(&plane, walked, &prepared).await;
+            let _ = plane.settle().await;
+        }
         Walked::DeleteLive
         | Walked::DeleteBuried
         | Walked::DeleteAccepted
@@ -214,5 +235,21 @@ async fn boot(plane: &ControlPlane, asked: BootRequestBuilder, told: &Told) {
     if let Ok(accepted) = plane.boot(&user(), asked.build().unwrap()).await {
         accepted.instances.iter().for_each(|uuid| told.note(Word::Accepted(*uuid)));
         let _ = plane.settle().await;
+    }
+}
+
+/// The host that was to build says that it could not; one that gets no answer says it again.
+pub(crate) async fn report_failure(
+    plane: &ControlPlane,
+    walked: Walked,
+    instances: &[InstanceUuid],
+) {
+    let nth = usize::from(walked == Walked::FailLast);
+    // The first build is of epoch 1, and each that follows of the next.
+    let sequence = (nth as i64 + 1) << 20;
+    for uuid in instances {
+        let Ok(instance) = plane.show(&admin_of(&user()), *uuid).await else { continue };
+        let Home::Cell(cell) = instance.home else { continue };
+        let _ = plane.compute().failed(cell, *uuid, HOSTS[nth], sequence, "no space left").await;
     }
 }

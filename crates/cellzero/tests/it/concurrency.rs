@@ -158,10 +158,11 @@ async fn a_claim_that_several_free_at_once_is_given_back_once(
     let accepted = test.boot(&ctx, request("web", "1").count(16).build().unwrap()).await;
     // As when the acknowledgement of a destroy is lost, and it is sent again by another process.
     for uuid in &accepted.instances[..12] {
+        test.plane.delete(&ctx, *uuid).await.unwrap();
         let reports: Vec<_> = (0..TASKS)
             .map(|_| {
                 let (plane, uuid) = (test.plane.clone(), *uuid);
-                tokio::spawn(async move { plane.compute().destroyed(uuid).await })
+                tokio::spawn(async move { plane.compute().destroyed(uuid, 2 << 20).await })
             })
             .collect();
         for report in reports {

@@ -118,7 +118,8 @@ async fn a_buried_instance_allows_no_action_whatever_its_row_says(
     test.plane.reboot(&ctx, live[0]).await.unwrap();
     let after = test.plane.show(&ctx, live[0]).await.unwrap();
     assert_eq!((after.vm_state, after.task_state), (Some(VmState::Active), None));
-    let late = test.plane.compute().rebooted(test.cell(0), live[0]).await.unwrap_err();
+    let (cell, host) = (test.cell(0), after.host.as_deref().unwrap());
+    let late = test.plane.compute().rebooted(cell, live[0], host, (1 << 20) + 2).await.unwrap_err();
     assert!(matches!(late.failed(), Some(ReportError::Stale { .. })), "{late}");
     // An operator's reset of the state does not raise the dead.
     test.cell0.execute("UPDATE instances SET vm_state = 'active', host = 'h'").unwrap();

@@ -329,11 +329,16 @@ async fn only_the_host_that_was_told_to_build_says_that_it_has(
     assert!(said(host, build.sequence).await);
     assert!(!said(host, build.sequence).await, "it is built already");
     assert_eq!(status().await, "ACTIVE");
+    let alive = test.plane.compute().destroyed(uuid, build.sequence + 1).await.unwrap_err();
+    assert!(matches!(alive.failed(), Some(ReportError::Stale { .. })), "{alive}");
     // Its claim is freed when its host says that it is gone, and not before.
     test.plane.delete(&ctx, uuid).await.unwrap();
     test.plane.settle().await.unwrap();
     assert_eq!(count(&test.api, "claims"), 1);
-    test.plane.compute().destroyed(uuid).await.unwrap();
+    let before = test.plane.compute().destroyed(uuid, build.sequence).await.unwrap_err();
+    assert!(matches!(before.failed(), Some(ReportError::Stale { .. })), "{before}");
+    assert_eq!(count(&test.api, "claims"), 1);
+    test.plane.compute().destroyed(uuid, build.sequence + 1).await.unwrap();
     assert_eq!(count(&test.api, "claims"), 0);
     test.check_at_rest();
 }

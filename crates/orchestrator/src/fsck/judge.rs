@@ -399,6 +399,10 @@ impl Judge<'_> {
     }
 
     fn foreign_host(&self, cell: CellUuid, row: &RowSeen) -> Option<Finding> {
+        // Its build failed, and its cell is still to be told where it goes on.
+        if self.seen.intends(cell) {
+            return None;
+        }
         let host = row.host.as_ref()?;
         let other = self.terms.hosts.get(host).filter(|other| **other != cell)?;
         let claimed_here = self.seen.api.claim.as_ref().is_some_and(|claim| {
@@ -413,6 +417,10 @@ impl Judge<'_> {
     }
 
     fn claim(&self, cell: CellUuid, row: &RowSeen) -> Option<Finding> {
+        // The same: the claim has moved, or is free.
+        if self.seen.intends(cell) && !cell.is_cell0() {
+            return None;
+        }
         let from_row = Plan::ClaimFromRow { cell };
         match (&self.seen.api.claim, &row.host) {
             (None, Some(host)) if !cell.is_cell0() => Some(

@@ -131,6 +131,15 @@ impl Sighting {
 #[case::deleted_while_building(instance().queued())]
 #[case::deleted_and_its_cell_forgotten(instance().mapped(99).queued().claiming("h1"))]
 #[case::deleted_with_rows_to_be_swept(instance().mapped(2).queued().claiming("h1").intended(CELL1))]
+#[case::its_claim_has_moved_and_its_cell_is_to_be_told(
+    instance().mapped(2).row(CELL1, 1).intended(CELL1).claiming("h3")
+)]
+#[case::its_claim_is_free_and_its_cell_is_to_be_told(
+    instance().mapped(2).row(CELL1, 1).intended(CELL1)
+)]
+#[case::no_host_could_build_it(
+    instance().mapped(2).row(CELL1, 2).with(|seen| seen.row.as_mut().unwrap().host = None)
+)]
 #[case::buried_though_it_had_a_host(instance().mapped(1).row(CellUuid::CELL0, 2).on_host("h9"))]
 fn what_the_protocol_allows_is_not_named(#[case] seen: Sighting) {
     assert_eq!(judge(&seen, &terms(Whose::Ours)), []);

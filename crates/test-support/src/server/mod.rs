@@ -3,6 +3,7 @@
 //! Never a system's server: each is made for the run, and ends with the process that made it.
 
 mod account;
+mod broker;
 mod mariadb;
 mod postgres;
 mod private;
@@ -19,6 +20,7 @@ use url::Url;
 
 use crate::{Engine, TestDatabase, engine, sql};
 
+pub use broker::{Broker, missing_broker, private_broker, shared_broker};
 pub use private::{Durability, PrivateServer, ServerOptions};
 
 /// The one user of a throwaway server, who may do everything on it.

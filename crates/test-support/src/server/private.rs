@@ -15,10 +15,10 @@ use crate::{Engine, sql};
 
 /// The folder of a server's data inside its home.
 pub(crate) const DATA_FOLDER: &str = "data";
-const LOG_FILE: &str = "server.log";
+pub(crate) const LOG_FILE: &str = "server.log";
 /// How long a server may take to answer its first query.
-const START_LIMIT: Duration = Duration::from_secs(60);
-const MAX_PORT_ATTEMPTS: u32 = 10;
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const MAX_PORT_ATTEMPTS: u32 = 10;
 /// The memory that the file system in memory must have free before a server is put there.
 const MEMORY_NEEDED: u64 = 2 << 30;
 
@@ -267,9 +267,15 @@ fn base_folder(engine: Engine, durability: Durability) -> PathBuf {
         Durability::Process => engine != Engine::MariaDb,
         Durability::Full => false,
     };
+    let memory = may_be_memory.then(memory_folder).flatten();
+    memory.unwrap_or_else(std::env::temp_dir)
+}
+
+/// The file system in memory, where it has plenty free.
+pub(crate) fn memory_folder() -> Option<PathBuf> {
     let memory = Path::new("/dev/shm");
     let free = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
-    if may_be_memory && free >= MEMORY_NEEDED { memory.to_owned() } else { std::env::temp_dir() }
+    (free >= MEMORY_NEEDED).then(|| memory.to_owned())
 }
 
 /// Runs the program that makes a data folder, and gives its output if it fails.
@@ -293,17 +299,17 @@ pub(crate) fn run_installer(
 }
 
 /// The last lines of a log: enough to see why, and not a screen of it.
-fn tail(text: &str) -> &str {
+pub(crate) fn tail(text: &str) -> &str {
     let start = text.trim_end().rmatch_indices('\n').nth(29).map_or(0, |(at, _)| at + 1);
     text.get(start..).unwrap_or(text)
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port is free")?;
     Ok(listener.local_addr().context("a listener has no port")?.port())
 }
 
 /// Letters and digits only, so that it needs no quoting in SQL or a URL.
-fn new_password() -> String {
+pub(crate) fn new_password() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }

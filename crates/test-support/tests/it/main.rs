@@ -1,5 +1,6 @@
 //! Tests of what all other tests stand on: servers, databases, the Nova-made plane.
 
+mod broker;
 mod databases;
 mod nova;
 mod servers;

@@ -127,7 +127,8 @@ async fn write_instances(nova: &Nova) -> Vec<(&'static str, bool)> {
         ("reboot", plane.reboot(&admin, uuid).await.is_refused()),
         ("reboot buried", plane.reboot(&admin, buried).await.is_refused()),
         ("built", plane.compute().built(cell1, uuid, "cell1-host1", 1).await.is_refused()),
-        ("destroyed", plane.compute().destroyed(uuid).await.is_refused()),
+        ("failed", plane.compute().failed(cell1, uuid, "h", 1, "no").await.is_refused()),
+        ("destroyed", plane.compute().destroyed(uuid, 1).await.is_refused()),
     ]
 }
 

@@ -102,7 +102,8 @@ impl Orchestrator {
                 .map(|spec| spec.resources())
                 .or_else(|| instance.flavor.as_ref().map(|flavor| flavor.resources()))
                 .ok_or_else(|| DatabaseError::damaged("neither spec nor row says its size"))?;
-            let claim = Claim { instance_uuid: uuid, epoch, host: host.clone(), resources };
+            let (host, alternates) = (host.clone(), Vec::new());
+            let claim = Claim { instance_uuid: uuid, epoch, host, resources, alternates };
             claim::replace(conn, uuid, Some(&claim), now)?;
             Ok(dumped)
         })

@@ -46,10 +46,11 @@ impl Orchestrator {
             instance_mapping::find(conn, uuid)
         });
         let Some(mapping) = owner.await? else { return Ok(Vec::new()) };
+        let owner = (mapping.project_id.clone(), mapping.user_id.clone()).into();
         let user = mapping.user_id.unwrap_or_default();
         let ctx = RequestContext::new(mapping.project_id, user);
         let networks = self.networks_of(uuid).await?;
-        self.delete_in_cell(&ctx, intent, networks).await?;
+        self.delete_in_cell((&ctx, owner), intent, networks).await?;
         self.forget(vec![intent]).await?;
         // As after any delete: the destroy is sent, and frees the claim.
         self.dispatch_cell(cell).await?;

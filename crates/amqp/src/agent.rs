@@ -1,0 +1,180 @@
+//! A host's side: it receives the operations of its queue, and reports.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Confirmation, Connection, Consumer};
+
+use crate::error::AmqpError;
+use crate::link::connect;
+use crate::message::{OperationMessage, REPORTS_QUEUE, host_queue, persistent};
+use crate::options::AmqpOptions;
+use crate::report::Report;
+use crate::url::{TransportUrl, TransportUrlError};
+
+/// The connection of one compute host to the broker of its cell.
+///
+/// It makes the host's queue where there is none: until a host has connected once, nothing can be sent
+/// to it. When it fails, the host connects anew; what it has not acknowledged comes again.
+pub struct HostAgent {
+    broker: String,
+    send_timeout: Duration,
+    consumer: Consumer,
+    channel: Channel,
+    /// Held, since dropping it closes the connection.
+    _connection: Connection,
+}
+
+impl std::fmt::Debug for HostAgent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostAgent").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}
+
+/// An operation that a host has received, and is to acknowledge once its effect and the report of it
+/// are safe.
+#[derive(Debug)]
+pub struct Received {
+    /// The operation.
+    pub operation: OperationMessage,
+    /// Whether it may have come before: its attempt is not the first, or the broker delivers it again.
+    pub is_repeat: bool,
+    delivery: Delivery,
+}
+
+impl Received {
+    /// Says that it need not come again.
+    ///
+    /// # Errors
+    /// [`AmqpError::Away`]: it comes again.
+    pub async fn acknowledge(self) -> Result<(), AmqpError> {
+        let acknowledged = self.delivery.ack(BasicAckOptions::default()).await;
+        acknowledged
+            .map(|_| ())
+            .map_err(|error| AmqpError::Away { broker: String::new(), reason: error.to_string() })
+    }
+}
+
+impl HostAgent {
+    /// Connects, makes the queues, and begins to receive what is for this host.
+    ///
+    /// # Errors
+    /// [`AmqpError::Url`], or [`AmqpError::Away`] where the broker does not answer within
+    /// `options.send_timeout`.
+    pub async fn connect(
+        transport_url: &str,
+        host: &str,
+        options: &AmqpOptions,
+    ) -> Result<HostAgent, AmqpError> {
+        let url = TransportUrl::parse(transport_url)?.ok_or_else(|| TransportUrlError {
+            url: transport_url.to_owned(),
+            reason: "it names no broker".to_owned(),
+        })?;
+        let broker = url.to_string();
+        let away = |reason: String| AmqpError::Away { broker: broker.clone(), reason };
+        let connecting = async {
+            let (connection, channel) = connect(&url).await?;
+            let consumer = consume(&channel, &host_queue(host), options.prefetch).await;
+            Ok::<_, String>((connection, channel, consumer.map_err(|error| error.to_string())?))
+        };
+        let (connection, channel, consumer) =
+            tokio::time::timeout(options.send_timeout, connecting)
+                .await
+                .map_err(|_| away("it does not answer".to_owned()))?
+                .map_err(away)?;
+        let send_timeout = options.send_timeout;
+        Ok(HostAgent { broker, send_timeout, consumer, channel, _connection: connection })
+    }
+
+    /// Waits for the next operation. What cannot be read is dropped, and logged.
+    ///
+    /// # Errors
+    /// [`AmqpError::Away`] where the connection is lost; connect anew.
+    pub async fn next(&mut self) -> Result<Received, AmqpError> {
+        loop {
+            let delivery = match self.consumer.next().await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return Err(self.away(error.to_string())),
+                None => return Err(self.away("it ended the connection".to_owned())),
+            };
+            match serde_json::from_slice::<OperationMessage>(&delivery.data) {
+                Ok(operation) => {
+                    let is_repeat = delivery.redelivered || operation.attempt() > 1;
+                    return Ok(Received { operation, is_repeat, delivery });
+                }
+                Err(error) => {
+                    tracing::error!(broker = self.broker, %error, "a message is no operation; dropped");
+                    let dropped = delivery.reject(BasicRejectOptions { requeue: false }).await;
+                    dropped.map_err(|error| self.away(error.to_string()))?;
+                }
+            }
+        }
+    }
+
+    /// Sends a report, and waits until the broker has confirmed that it keeps it.
+    ///
+    /// # Errors
+    /// [`AmqpError`]: it may not have arrived; send it again.
+    pub async fn report(&self, report: &Report) -> Result<(), AmqpError> {
+        let body = serde_json::to_vec(report)?;
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let properties = persistent().with_type(report.name().into());
+        let confirmed = async {
+            let published = self.channel.basic_publish(
+                "".into(),
+                REPORTS_QUEUE.into(),
+                options,
+                &body,
+                properties,
+            );
+            published.await?.await
+        };
+        let broker = || self.broker.clone();
+        match tokio::time::timeout(self.send_timeout, confirmed).await {
+            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+            Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => {
+                Err(AmqpError::Refused { broker: broker() })
+            }
+            Ok(Ok(_)) => Err(AmqpError::NoQueue { broker: broker(), queue: REPORTS_QUEUE.into() }),
+            Ok(Err(error)) => Err(self.away(error.to_string())),
+            Err(_) => {
+                let seconds = self.send_timeout.as_secs_f64();
+                Err(AmqpError::NotConfirmed { broker: broker(), seconds })
+            }
+        }
+    }
+
+    fn away(&self, reason: String) -> AmqpError {
+        AmqpError::Away { broker: self.broker.clone(), reason }
+    }
+}
+
+/// Makes a queue, and that of the reports, and begins to consume it.
+pub(crate) async fn consume(
+    channel: &Channel,
+    queue: &str,
+    prefetch: u16,
+) -> Result<Consumer, lapin::Error> {
+    for queue in [queue, REPORTS_QUEUE] {
+        let declared = channel.queue_declare(
+            queue.into(),
+            QueueDeclareOptions::durable(),
+            FieldTable::default(),
+        );
+        declared.await?;
+    }
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let consuming = channel.basic_consume(
+        queue.into(),
+        "".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    consuming.await
+}

@@ -1,0 +1,268 @@
+//! The plane's side of the reports: what hosts say is stored, then acknowledged.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cellzero::{CellMapping, CellUuid, ControlPlane, HostError, ReportError, Write};
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::agent::consume;
+use crate::link::connect;
+use crate::message::REPORTS_QUEUE;
+use crate::options::AmqpOptions;
+use crate::report::Report;
+use crate::url::TransportUrl;
+
+/// Consumes the reports of the hosts of all cells that have a broker, until it is stopped or dropped.
+///
+/// A report is acknowledged once it is stored, or is out of date, so one that is lost on the way to a
+/// database comes again. Any number of processes may consume; each report goes to one of them.
+#[derive(Debug)]
+pub struct ReportConsumer {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl ReportConsumer {
+    /// Begins to consume. New cells and new transport URLs are seen within `options.refresh`.
+    pub fn start(plane: &ControlPlane, options: AmqpOptions) -> ReportConsumer {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(watch_cells(plane.clone(), options, stopped));
+        ReportConsumer { stop, task }
+    }
+
+    /// Ends after the reports that are being stored now.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the consumer of reports ended by a panic");
+        }
+    }
+}
+
+/// The consumer of one cell, with the transport URL that it was started with.
+struct OfCell {
+    url: TransportUrl,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl OfCell {
+    async fn end(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the consumer of a cell's reports ended by a panic");
+        }
+    }
+}
+
+async fn watch_cells(
+    plane: ControlPlane,
+    options: AmqpOptions,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut consumers: HashMap<CellUuid, OfCell> = HashMap::new();
+    while !*stopped.borrow() {
+        match plane.cells().list().await {
+            Ok(mappings) => follow(&plane, &options, &mappings, &mut consumers).await,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cells not read; read again"
+                );
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(options.refresh) => {}
+            changed = stopped.changed() => if changed.is_err() { break },
+        }
+    }
+    for consumer in consumers.into_values() {
+        consumer.end().await;
+    }
+}
+
+/// Has a consumer for each cell with a broker, by the transport URL that it has now.
+async fn follow(
+    plane: &ControlPlane,
+    options: &AmqpOptions,
+    mappings: &[CellMapping],
+    consumers: &mut HashMap<CellUuid, OfCell>,
+) {
+    let mut wanted: HashMap<CellUuid, TransportUrl> = HashMap::new();
+    for mapping in mappings.iter().filter(|mapping| !mapping.is_cell0()) {
+        match TransportUrl::parse(mapping.transport_url.as_deref().unwrap_or_default()) {
+            Ok(Some(url)) => drop(wanted.insert(mapping.uuid, url)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(cell = %mapping.uuid, %error, "no reports are received from this cell");
+            }
+        }
+    }
+    let ended: Vec<CellUuid> = consumers
+        .iter()
+        .filter(|(cell, consumer)| {
+            wanted.get(cell) != Some(&consumer.url) || consumer.task.is_finished()
+        })
+        .map(|(cell, _)| *cell)
+        .collect();
+    for cell in ended {
+        if let Some(consumer) = consumers.remove(&cell) {
+            consumer.end().await;
+        }
+    }
+    for (cell, url) in wanted {
+        consumers.entry(cell).or_insert_with(|| {
+            let (stop, stopped) = watch::channel(false);
+            let work = consume_cell(plane.clone(), cell, url.clone(), options.clone(), stopped);
+            OfCell { url, stop, task: tokio::spawn(work) }
+        });
+    }
+}
+
+/// Consumes the reports of one cell, and connects again whenever the connection is lost.
+async fn consume_cell(
+    plane: ControlPlane,
+    cell: CellUuid,
+    url: TransportUrl,
+    options: AmqpOptions,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut failures: u32 = 0;
+    while !*stopped.borrow() {
+        let ended = connect_and_consume(&plane, cell, &url, &options, &mut stopped).await;
+        let Err((connected, reason)) = ended else { return };
+        failures = if connected { 0 } else { failures.saturating_add(1) };
+        if failures <= 1 {
+            tracing::warn!(%cell, broker = %url, reason, "no reports are received; tried again");
+        }
+        let back_off = options.back_off.saturating_mul(1 << failures.min(16));
+        tokio::select! {
+            () = tokio::time::sleep(back_off.min(options.back_off_max)) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Ends well where it is stopped; else says whether it was connected, and why it is no longer.
+async fn connect_and_consume(
+    plane: &ControlPlane,
+    cell: CellUuid,
+    url: &TransportUrl,
+    options: &AmqpOptions,
+    stopped: &mut watch::Receiver<bool>,
+) -> Result<(), (bool, String)> {
+    let connecting = async {
+        let (connection, channel) = connect(url).await?;
+        let consumer = consume(&channel, REPORTS_QUEUE, options.prefetch).await;
+        Ok::<_, String>((connection, channel, consumer.map_err(|error| error.to_string())?))
+    };
+    let connected = tokio::time::timeout(options.send_timeout, connecting).await;
+    let connected = connected.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+    // Held, since dropping the connection closes it.
+    let (_connection, _channel, mut consumer) = connected.map_err(|reason| (false, reason))?;
+    loop {
+        let delivery = tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+            delivery = consumer.next() => delivery,
+        };
+        let Some(delivery) = delivery else {
+            return Err((true, "it ended the connection".to_owned()));
+        };
+        let delivery = delivery.map_err(|error| (true, error.to_string()))?;
+        let acknowledged = store(plane, cell, delivery, options.report_retry).await;
+        acknowledged.map_err(|error| (true, error.to_string()))?;
+    }
+}
+
+/// What is to become of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Stored,
+    /// It is out of date, or can never be stored.
+    Dropped,
+    Later,
+}
+
+async fn store(
+    plane: &ControlPlane,
+    cell: CellUuid,
+    delivery: Delivery,
+    retry: Duration,
+) -> Result<(), lapin::Error> {
+    let report = match serde_json::from_slice::<Report>(&delivery.data) {
+        Ok(report) => report,
+        Err(error) => {
+            tracing::error!(%cell, %error, "a message is no report; dropped");
+            count("unknown", "unreadable");
+            return delivery.reject(BasicRejectOptions { requeue: false }).await.map(|_| ());
+        }
+    };
+    let name = report.name();
+    match apply(plane, cell, report).await {
+        Outcome::Stored => count(name, "stored"),
+        Outcome::Dropped => count(name, "dropped"),
+        Outcome::Later => {
+            count(name, "later");
+            // A pause, since it comes again at once.
+            tokio::time::sleep(retry).await;
+            let again = BasicNackOptions { requeue: true, ..Default::default() };
+            return delivery.nack(again).await.map(|_| ());
+        }
+    }
+    delivery.ack(BasicAckOptions::default()).await.map(|_| ())
+}
+
+fn count(report: &'static str, outcome: &'static str) {
+    metrics::counter!("cellzero_amqp_reports_total", "report" => report, "outcome" => outcome)
+        .increment(1);
+}
+
+async fn apply(plane: &ControlPlane, cell: CellUuid, report: Report) -> Outcome {
+    let compute = plane.compute();
+    let stored = match report {
+        Report::Built { instance_uuid, host, sequence } => {
+            compute.built(cell, instance_uuid, &host, sequence).await
+        }
+        Report::Failed { instance_uuid, host, sequence, reason } => {
+            let next = compute.failed(cell, instance_uuid, &host, sequence, &reason).await;
+            next.map(|_| ())
+        }
+        Report::Destroyed { instance_uuid, sequence, .. } => {
+            compute.destroyed(instance_uuid, sequence).await
+        }
+        Report::Rebooted { instance_uuid, host, sequence } => {
+            compute.rebooted(cell, instance_uuid, &host, sequence).await
+        }
+        Report::Host(node) => return apply_host(plane, cell, node.into()).await,
+    };
+    match stored {
+        Ok(()) => Outcome::Stored,
+        Err(Write::Failed(error @ ReportError::Stale { .. })) => {
+            tracing::debug!(%cell, %error, "a report changed nothing");
+            Outcome::Dropped
+        }
+        Err(error) => {
+            tracing::warn!(%cell, error = &error as &dyn std::error::Error, "a report is not stored yet");
+            Outcome::Later
+        }
+    }
+}
+
+async fn apply_host(plane: &ControlPlane, cell: CellUuid, node: cellzero::ComputeNode) -> Outcome {
+    match plane.hosts().report(cell, &node).await {
+        Ok(()) => Outcome::Stored,
+        Err(Write::Failed(error @ (HostError::Cell(_) | HostError::Database(_)))) => {
+            tracing::warn!(%cell, error = &error as &dyn std::error::Error, "a host's report is not stored yet");
+            Outcome::Later
+        }
+        Err(error) => {
+            tracing::error!(%cell, error = &error as &dyn std::error::Error, "a host's report is refused");
+            Outcome::Dropped
+        }
+    }
+}
