@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cellzero::mask_passwords;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -45,6 +46,7 @@ pub struct Received {
     pub operation: OperationMessage,
     /// Whether it may have come before: its attempt is not the first, or the broker delivers it again.
     pub is_repeat: bool,
+    broker: String,
     delivery: Delivery,
 }
 
@@ -55,9 +57,11 @@ impl Received {
     /// [`AmqpError::Away`]: it comes again.
     pub async fn acknowledge(self) -> Result<(), AmqpError> {
         let acknowledged = self.delivery.ack(BasicAckOptions::default()).await;
-        acknowledged
-            .map(|_| ())
-            .map_err(|error| AmqpError::Away { broker: String::new(), reason: error.to_string() })
+        let away = |error: lapin::Error| AmqpError::Away {
+            broker: self.broker,
+            reason: error.to_string(),
+        };
+        acknowledged.map(|_| ()).map_err(away)
     }
 }
 
@@ -73,7 +77,7 @@ impl HostAgent {
         options: &AmqpOptions,
     ) -> Result<HostAgent, AmqpError> {
         let url = TransportUrl::parse(transport_url)?.ok_or_else(|| TransportUrlError {
-            url: transport_url.to_owned(),
+            url: mask_passwords(transport_url),
             reason: "it names no broker".to_owned(),
         })?;
         let broker = url.to_string();
@@ -106,7 +110,8 @@ impl HostAgent {
             match serde_json::from_slice::<OperationMessage>(&delivery.data) {
                 Ok(operation) => {
                     let is_repeat = delivery.redelivered || operation.attempt() > 1;
-                    return Ok(Received { operation, is_repeat, delivery });
+                    let broker = self.broker.clone();
+                    return Ok(Received { operation, is_repeat, broker, delivery });
                 }
                 Err(error) => {
                     tracing::error!(broker = self.broker, %error, "a message is no operation; dropped");

@@ -1,6 +1,7 @@
 //! The dispatch: each operation is published to the queue of its host, on the broker of its cell.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,11 +31,22 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub struct AmqpDispatch(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     options: AmqpOptions,
     without_broker: Option<Arc<dyn Dispatch>>,
+    /// By transport URL, with its password.
     links: Mutex<HashMap<String, (Arc<Link>, Instant)>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Inner")
+            .field("options", &self.options)
+            .field("without_broker", &self.without_broker)
+            .field("links", &links.values().map(|(link, _)| link).collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl AmqpDispatch {

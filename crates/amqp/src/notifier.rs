@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cellzero::{Notification, Notifier};
+use cellzero::{Notification, Notifier, mask_passwords};
 use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -38,7 +38,7 @@ impl AmqpNotifier {
         notifications: NotificationOptions,
     ) -> Result<AmqpNotifier, TransportUrlError> {
         let url = TransportUrl::parse(transport_url)?.ok_or_else(|| TransportUrlError {
-            url: transport_url.to_owned(),
+            url: mask_passwords(transport_url),
             reason: "it names no broker".to_owned(),
         })?;
         let (waiting, messages) = mpsc::channel(notifications.waiting_max.max(1));
