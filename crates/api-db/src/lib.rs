@@ -50,7 +50,7 @@ pub enum Api {}
 
 impl SchemaKind for Api {
     const NAME: &'static str = "api";
-    const SCHEMA_VERSION: i64 = 2;
+    const SCHEMA_VERSION: i64 = 3;
     const OLDEST_VERSION: i64 = 1;
 
     fn migrations(backend: Backend) -> EmbeddedMigrations {
