@@ -5,7 +5,7 @@ use std::time::Duration;
 use cellzero::ComputeNode;
 use cellzero_amqp::{AmqpError, AmqpOptions, HostAgent, OperationMessage, Received, Report};
 
-use crate::journal::{Applied, Journal};
+use super::journal::{Applied, Journal};
 
 /// How long after a failure the broker is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);

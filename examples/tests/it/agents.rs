@@ -59,7 +59,7 @@ async fn two_agents_that_are_killed_all_the_while_build_and_destroy_each_instanc
     let ctx = RequestContext::new("my-project", "me");
     // The hosts are known by what they report.
     for _ in 0..200 {
-        if plane.what_if(&RequestContext::admin(), &request(), 32).await.unwrap().instances == 32 {
+        if plane.what_if(&RequestContext::admin(), &request(), 32).await.unwrap().fit == 32 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

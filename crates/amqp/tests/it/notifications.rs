@@ -38,9 +38,9 @@ async fn what_listens_to_nova_reads_of_boots_burials_and_deletes() {
         TestPlane::new(Engine::Sqlite, |config| config.notifier(notifier)).await.unwrap();
     let cell = test.add_cell("none:///", &[("ant", 9)]).await;
     let ctx = user();
-    let secret = |flavor| BootRequest {
-        user_data: Some("c2VjcmV0".to_owned()),
-        ..request(flavor).metadata("k", "secret").build().unwrap()
+    let secret = |flavor| {
+        let user_data = |asked: &mut BootRequest| asked.user_data = Some("c2VjcmV0".to_owned());
+        request(flavor).metadata("k", "secret").with(user_data).build().unwrap()
     };
     let live = test.plane.boot(&ctx, secret("1")).await.unwrap();
     test.plane.settle().await.unwrap();

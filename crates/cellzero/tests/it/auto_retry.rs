@@ -262,22 +262,25 @@ async fn one_freed_slot_costs_the_same_however_many_wait(
 async fn what_nobody_wants_is_deleted_after_its_time_where_there_is_one(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
-    let retention = |config: Config| {
-        let options = OrchestratorOptions {
-            buried_retention: Some(Duration::from_millis(300)),
-            ..OrchestratorOptions::default()
-        };
-        config.orchestrator(options)
+    let kept_for = |kept: Duration| {
+        let options = OrchestratorOptions { buried_retention: Some(kept), ..Default::default() };
+        move |config: Config| config.orchestrator(options)
     };
-    let Some(mut test) = TestPlane::with(engine, retention).await else { return };
+    let hour = kept_for(Duration::from_secs(3600));
+    let Some(mut test) = TestPlane::with(engine, hour).await else { return };
     test.fill(&[&[(1, 1, 1)]]).await;
     let unwanted = test.boot(&user(), request("web", "1").build().unwrap()).await[0];
     let waiting = test.boot(&user(), waits("waiting")).await[0];
-    assert!(home(&test, unwanted).await.is_cell0(), "its time is not over");
-    tokio::time::sleep(Duration::from_millis(350)).await;
-    assert_eq!(test.plane.settle().await.unwrap().unwanted, 1);
+    assert_eq!(test.plane.settle().await.unwrap().unwanted, 0, "its time is not over");
+    assert!(home(&test, unwanted).await.is_cell0());
+
+    let moment = kept_for(Duration::from_millis(1))(test.config.clone());
+    let impatient = ControlPlane::open(moment).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(impatient.settle().await.unwrap().unwanted, 1);
     assert!(test.plane.show(&user(), unwanted).await.is_err());
     assert!(home(&test, waiting).await.is_cell0());
+    impatient.close().await.unwrap();
 }
 
 #[rstest]

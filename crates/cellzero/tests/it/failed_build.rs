@@ -105,10 +105,8 @@ async fn a_failed_build_goes_on_with_each_alternate_and_is_error_in_its_cell_aft
     let first = boot(&test, &later).await;
     let uuid = first.instance_uuid;
     let hosts = ["cell1-host1", "cell1-host2", "cell1-host3"];
-    assert_eq!(
-        (first.host.as_str(), &first.alternates[..]),
-        (hosts[0], &hosts[1..].map(String::from)[..])
-    );
+    let alternates: Vec<&str> = first.alternates.iter().map(String::as_str).collect();
+    assert_eq!((first.host.as_str(), &alternates[..]), (hosts[0], &hosts[1..]));
     let mut build = first.clone();
     for (tried, next) in hosts.iter().zip(&hosts[1..]) {
         assert_eq!(build.host, *tried);
@@ -262,7 +260,9 @@ async fn a_sweep_beside_a_failed_build_takes_it_to_the_same_host(
         let build = boot(&test, &later).await;
         let other = ControlPlane::open(test.config.clone()).await.unwrap();
         let sweeper = other.clone();
-        let gate = Before::new(step, async move { drop(sweeper.recover().await.unwrap()) });
+        let gate = Before::new(step, async move {
+            sweeper.recover().await.unwrap();
+        });
         let next = with_gate(gate.clone(), fail(&test, &build)).await.unwrap().unwrap();
         assert!(gate.has_happened());
         test.plane.settle().await.unwrap();

@@ -165,6 +165,7 @@ impl World {
             self.router.clone(),
             Arc::clone(&self.told) as _,
             Arc::new(Way(Arc::clone(&self.receiver))),
+            Vec::new(),
             Arc::new(SystemUuids),
             options(),
         )

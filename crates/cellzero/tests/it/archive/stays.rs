@@ -1,5 +1,6 @@
 //! What is not archived: what is young, what is not settled, and what a cell that is away holds.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cellzero::*;
@@ -49,7 +50,11 @@ async fn what_was_deleted_a_moment_ago_stays_whatever_is_asked_for(
 
 /// A dispatch that destroys, or takes the order, or refuses it.
 #[derive(Debug, Clone)]
-struct Destroys(Arc<Mutex<Result<Dispatched, DispatchError>>>);
+struct Destroys {
+    answer: Arc<Mutex<Result<Dispatched, DispatchError>>>,
+    /// Of the last destroy.
+    sequence: Arc<AtomicI64>,
+}
 
 #[async_trait::async_trait]
 impl Dispatch for Destroys {
@@ -57,8 +62,9 @@ impl Dispatch for Destroys {
         Ok(Dispatched::Done)
     }
 
-    async fn destroy(&self, _: &DestroyOperation) -> Result<Dispatched, DispatchError> {
-        self.0.lock().unwrap().clone()
+    async fn destroy(&self, o: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+        self.sequence.store(o.sequence, Ordering::Relaxed);
+        self.answer.lock().unwrap().clone()
     }
 
     async fn release(&self, _: &ReleaseOperation) -> Result<Dispatched, DispatchError> {
@@ -76,7 +82,8 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let reason = "the host does not answer".to_owned();
-    let dispatch = Destroys(Arc::new(Mutex::new(Err(DispatchError { reason }))));
+    let answer = Arc::new(Mutex::new(Err(DispatchError { reason })));
+    let dispatch = Destroys { answer, sequence: Arc::default() };
     let destroys = dispatch.clone();
     let options =
         OrchestratorOptions { resend_after: Duration::ZERO, ..OrchestratorOptions::default() };
@@ -89,7 +96,7 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
     // Its destroy waits in the outbox of the cell; then its host has it, and still its claim.
     for (answer, waiting) in [(None, 1), (Some(Dispatched::Taken), 0)] {
         if let Some(answer) = answer {
-            *dispatch.0.lock().unwrap() = Ok(answer);
+            *dispatch.answer.lock().unwrap() = Ok(answer);
         }
         test.plane.settle().await.unwrap();
         assert_eq!(count(&test.cells[0].1, "outbox"), waiting);
@@ -98,7 +105,7 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
         assert_eq!(count(&test.api, "boot_states"), 1);
         assert_eq!(count(&test.cells[0].1, "instance_fences"), 1);
     }
-    test.plane.compute().destroyed(uuid).await.unwrap();
+    test.plane.compute().destroyed(uuid, dispatch.sequence.load(Ordering::Relaxed)).await.unwrap();
     assert_eq!(archive(&test).await.instances, 1);
     assert_archived(&test, uuid);
     assert_sound(&test).await;
