@@ -19,24 +19,37 @@ pub(crate) struct Score {
     rank: Reverse<u32>,
 }
 
-/// The measure of free capacity: the largest of the hosts that pass.
+/// The measure of free capacity: what a unit counts for, by the largest of the hosts that pass.
 ///
 /// It stands still while a batch is placed, so that taking from one host changes no other's score.
 /// Nova measures by the difference between the fullest and the emptiest host, which would count
 /// nothing at all among equal hosts until the measure is taken anew.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scale(Resources);
+pub(crate) struct Scale {
+    vcpu: i64,
+    mb: i64,
+    gb: i64,
+}
+
+/// What the largest host counts for in each of its three shares. Their sum fits.
+const WHOLE: i64 = 1 << 60;
 
 impl Scale {
     /// The measure of these hosts. Those that a filter refused play no part: one that is down must
     /// not change which of the others is chosen.
     pub(crate) fn of<'a>(passing: impl Iterator<Item = &'a Candidate<'a>>) -> Scale {
         let smallest = Resources { vcpus: 1, memory_mb: 1, disk_gb: 1 };
-        Scale(passing.map(|candidate| candidate.host.limit).fold(smallest, |a, b| Resources {
-            vcpus: a.vcpus.max(b.vcpus),
-            memory_mb: a.memory_mb.max(b.memory_mb),
-            disk_gb: a.disk_gb.max(b.disk_gb),
-        }))
+        let largest =
+            passing.map(|candidate| candidate.host.limit).fold(smallest, |a, b| Resources {
+                vcpus: a.vcpus.max(b.vcpus),
+                memory_mb: a.memory_mb.max(b.memory_mb),
+                disk_gb: a.disk_gb.max(b.disk_gb),
+            });
+        Scale {
+            vcpu: WHOLE / largest.vcpus,
+            mb: WHOLE / largest.memory_mb,
+            gb: WHOLE / largest.disk_gb,
+        }
     }
 
     /// The score of a host, under the policy of the server group where there is one.
@@ -48,22 +61,14 @@ impl Scale {
             Some(GroupPolicy::Affinity | GroupPolicy::AntiAffinity) | None => 0,
         };
         let free = &candidate.free;
-        let free = share(free.vcpus, self.0.vcpus)
-            .saturating_add(share(free.memory_mb, self.0.memory_mb))
-            .saturating_add(share(free.disk_gb, self.0.disk_gb));
+        // Whole numbers, so that equal hosts are equal to the last digit, and what one unit counts for
+        // is divided out once and not for each host. What is free can be less than nothing, without
+        // bound, on a host that claims more than it has.
+        let free = free
+            .vcpus
+            .saturating_mul(self.vcpu)
+            .saturating_add(free.memory_mb.saturating_mul(self.mb))
+            .saturating_add(free.disk_gb.saturating_mul(self.gb));
         Score { group, free, rank: Reverse(candidate.rank) }
-    }
-}
-
-/// In billionths: whole numbers, so that equal hosts are equal to the last digit. What is free can
-/// be less than nothing, without bound, on a host that claims more than it has.
-fn share(free: i64, largest: i64) -> i64 {
-    const BILLION: i64 = 1_000_000_000;
-    match free.checked_mul(BILLION) {
-        Some(free) => free.div_euclid(largest),
-        None => {
-            let share = (i128::from(free) * i128::from(BILLION)).div_euclid(i128::from(largest));
-            i64::try_from(share).unwrap_or(if free < 0 { i64::MIN } else { i64::MAX })
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: the benchmark, on private servers that make every commit durable.
 
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::Context as _;
 use cellzero_test_support::{Durability, Engine, PrivateServer, ServerOptions};
 
+use crate::cargo::cargo;
 use crate::install::install_missing_servers;
 
 /// What to measure.
@@ -19,16 +20,15 @@ pub(crate) struct Arguments {
 /// Builds the benchmark for release and runs it; fails where it does, by a missed count.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     install_missing_servers()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = ["--release", "--package", "cellzero-bench"];
     // Built before the servers start, so that no compiler runs beside the measurement.
-    let built = Command::new(&cargo).arg("build").args(target).status();
+    let built = cargo().arg("build").args(target).status();
     if !built.context("cannot run cargo")?.success() {
         return Ok(ExitCode::FAILURE);
     }
     let servers = [Engine::Postgres, Engine::MariaDb].map(start);
     let servers = servers.into_iter().collect::<anyhow::Result<Vec<PrivateServer>>>()?;
-    let mut command = Command::new(&cargo);
+    let mut command = cargo();
     command.args(["run", "--quiet"]).args(target).arg("--").args(&arguments.passed_on);
     for server in &servers {
         command.envs(server.environment());

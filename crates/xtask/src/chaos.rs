@@ -1,10 +1,11 @@
 //! `cargo xtask chaos`: the chaos run, on private servers that it kills and stops.
 
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::Context as _;
 
+use crate::cargo::cargo;
 use crate::install::install_missing_servers;
 
 /// What to run.
@@ -19,8 +20,7 @@ pub(crate) struct Arguments {
 /// Builds the chaos run for release and runs it; fails where a promise was broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     install_missing_servers()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(&cargo);
+    let mut command = cargo();
     command.args(["run", "--quiet", "--release", "--package", "cellzero-chaos", "--", "run"]);
     command.args(&arguments.passed_on);
     let status = command.stdin(Stdio::null()).status().context("cannot run the chaos run")?;

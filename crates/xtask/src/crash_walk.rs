@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::Context as _;
 use cellzero_test_support::{Engine, PrivateServer};
 
+use crate::cargo::cargo;
 use crate::install::install_missing_servers;
 use crate::test::start;
 
@@ -31,8 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     install_missing_servers()?;
     let servers = [Engine::Postgres, Engine::MariaDb].map(start);
     let servers = servers.into_iter().collect::<anyhow::Result<Vec<PrivateServer>>>()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command.args(WALK).args(&arguments.filter).env(WHOLE, "1");
     for server in &servers {
         command.envs(server.environment());

@@ -9,6 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, ensure};
 
+use crate::cargo::cargo;
+
 /// A guard, and how the code is without it.
 struct Guard {
     name: &'static str,
@@ -176,8 +178,7 @@ impl Guard {
 
     fn first_failure(&self, tree: &Path) -> anyhow::Result<Option<String>> {
         let (target, filter) = self.tests;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
+        let output = cargo()
             .current_dir(tree)
             .args(["test", "-p", "cellzero", "--test", target, "--", filter])
             .env("CARGO_TARGET_DIR", std::path::absolute("target/guards/build")?)

@@ -4,6 +4,7 @@
 //! Each command is a module of its own with its arguments and a `run`.
 
 mod bench;
+mod cargo;
 mod chaos;
 mod crash_walk;
 mod guards;

@@ -4,11 +4,12 @@ mod report;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::Context as _;
 use cellzero_test_support::{Engine, PrivateServer, ServerOptions};
 
+use crate::cargo::cargo;
 use crate::install::install_missing_servers;
 use report::{Report, Scope};
 
@@ -61,9 +62,7 @@ fn run_cargo(
     servers: &[PrivateServer],
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    // The Cargo that runs this program, so that a toolchain chosen on the command line stays.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command.args(run);
     if !arguments.passed_on.is_empty() {
         command.arg("--").args(&arguments.passed_on);

@@ -79,8 +79,7 @@ fn copy(revision: &str, tree: &Path) -> anyhow::Result<()> {
 }
 
 fn cargo(tree: &Path, what: &[&str], build: Option<&Path>) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = crate::cargo::cargo();
     command.current_dir(tree).args(["build", "--quiet"]).args(what).stdin(Stdio::null());
     if let Some(build) = build {
         command.env("CARGO_TARGET_DIR", build);

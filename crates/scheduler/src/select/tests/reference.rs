@@ -46,7 +46,7 @@ fn ranked(
 ) -> Vec<HostState> {
     let weight = |host: &HostState, of: fn(&Resources) -> i64| {
         let largest = measure.iter().map(|host| of(&host.limit)).max().unwrap_or(1).max(1);
-        (i128::from(of(&host.free())) * 1_000_000_000).div_euclid(largest.into())
+        i128::from(of(&host.free())) * i128::from((1_i64 << 60) / largest)
     };
     let preference = |host: &HostState| {
         let members = i64::from(group.map_or(0, |group| group.members_on(&host.host)));
