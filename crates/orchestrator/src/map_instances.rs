@@ -348,7 +348,8 @@ fn claim_hosts(
             let host = one.instance.host.clone()?;
             let spec = specs.iter().find(|spec| spec.instance_uuid == uuid)?;
             let resources = spec.resources();
-            Some(Claim { instance_uuid: uuid, epoch: one.epoch, host, resources })
+            let alternates = Vec::new();
+            Some(Claim { instance_uuid: uuid, epoch: one.epoch, host, resources, alternates })
         })
         .collect();
     claim::adopt(conn, &claims, now)
