@@ -1,5 +1,6 @@
 //! What is not archived: what is young, what is not settled, and what a cell that is away holds.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cellzero::*;
@@ -47,9 +48,10 @@ async fn what_was_deleted_a_moment_ago_stays_whatever_is_asked_for(
     assert_sound(&test).await;
 }
 
-/// A dispatch that destroys, or takes the order, or refuses it.
+/// A dispatch that destroys, or takes the order, or refuses it; and the sequence number of the last
+/// order.
 #[derive(Debug, Clone)]
-struct Destroys(Arc<Mutex<Result<Dispatched, DispatchError>>>);
+struct Destroys(Arc<Mutex<Result<Dispatched, DispatchError>>>, Arc<AtomicI64>);
 
 #[async_trait::async_trait]
 impl Dispatch for Destroys {
@@ -57,7 +59,8 @@ impl Dispatch for Destroys {
         Ok(Dispatched::Done)
     }
 
-    async fn destroy(&self, _: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+    async fn destroy(&self, o: &DestroyOperation) -> Result<Dispatched, DispatchError> {
+        self.1.store(o.sequence, Ordering::SeqCst);
         self.0.lock().unwrap().clone()
     }
 
@@ -76,7 +79,7 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let reason = "the host does not answer".to_owned();
-    let dispatch = Destroys(Arc::new(Mutex::new(Err(DispatchError { reason }))));
+    let dispatch = Destroys(Arc::new(Mutex::new(Err(DispatchError { reason }))), Arc::default());
     let destroys = dispatch.clone();
     let options =
         OrchestratorOptions { resend_after: Duration::ZERO, ..OrchestratorOptions::default() };
@@ -98,7 +101,8 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
         assert_eq!(count(&test.api, "boot_states"), 1);
         assert_eq!(count(&test.cells[0].1, "instance_fences"), 1);
     }
-    test.plane.compute().destroyed(uuid).await.unwrap();
+    let sequence = dispatch.1.load(Ordering::SeqCst);
+    test.plane.compute().destroyed(uuid, sequence).await.unwrap();
     assert_eq!(archive(&test).await.instances, 1);
     assert_archived(&test, uuid);
     assert_sound(&test).await;
