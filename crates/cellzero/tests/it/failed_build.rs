@@ -262,7 +262,9 @@ async fn a_sweep_beside_a_failed_build_takes_it_to_the_same_host(
         let build = boot(&test, &later).await;
         let other = ControlPlane::open(test.config.clone()).await.unwrap();
         let sweeper = other.clone();
-        let gate = Before::new(step, async move { drop(sweeper.recover().await.unwrap()) });
+        let gate = Before::new(step, async move {
+            let _ = sweeper.recover().await.unwrap();
+        });
         let next = with_gate(gate.clone(), fail(&test, &build)).await.unwrap().unwrap();
         assert!(gate.has_happened());
         test.plane.settle().await.unwrap();
