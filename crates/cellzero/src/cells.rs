@@ -180,6 +180,24 @@ impl CellsAdmin<'_> {
         observed_in("update_cell", (Some(cell), None), updated).await.map_err(Write::Failed)
     }
 
+    /// Gives a cell whose database is lost an empty one, at `url`: what lived in it is lost, and
+    /// [`fsck`](ControlPlane::fsck) buries it in cell0 with what is known of it. Hosts of the cell have
+    /// to report anew. Interrupted, it can be run again.
+    ///
+    /// # Errors
+    /// [`UpdateCellError`]: where the database that is mapped answers and is the cell, nothing is lost
+    /// ([`UpdateCellError::NotLost`]); a database at `url` that is another cell's, or not empty.
+    pub async fn remake(&self, cell: CellUuid, url: &str) -> Result<(), Write<UpdateCellError>> {
+        let writer = self.0.writer()?;
+        let options = self.0.inner().options.clone();
+        let parsed = DatabaseUrl::parse(url).map_err(|error| Write::Failed(error.into()))?;
+        let deadline = self.0.admin_deadline();
+        let made = writer.orchestrator.remake_cell(writer.plane, cell, &parsed, options, deadline);
+        observed_in("remake_cell", (Some(cell), None), made).await.map_err(Write::Failed)?;
+        let database_connection = Some(url.to_owned());
+        self.update(cell, MappingChange { database_connection, ..MappingChange::default() }).await
+    }
+
     /// Removes a cell that nothing names; by force also one that still has hosts or mappings of
     /// deleted instances. One with instances, boots on their way or claims is never removed, also
     /// cell0. Its database is left as it is, and still says which cell it is.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cellzero_api_db::ApiDatabase;
+use cellzero_cell_db::CellDatabase;
 use cellzero_database::{DatabaseError, DatabaseUrl, Deadline, Identity, Options};
 use cellzero_orchestrator::UuidSource;
 use cellzero_orchestrator::status::{self, StatusOptions, StatusReport};
@@ -22,6 +23,8 @@ use crate::{Config, OpenError};
 pub struct Databases {
     config: Config,
     url: DatabaseUrl,
+    /// The plane that an empty API database becomes that of; none for a new one.
+    plane: Option<PlaneUuid>,
 }
 
 impl Databases {
@@ -31,7 +34,28 @@ impl Databases {
     /// [`OpenError::Url`] for a URL that cannot be used.
     pub fn new(config: Config) -> Result<Databases, OpenError> {
         let url = DatabaseUrl::parse(&config.api_url)?;
-        Ok(Databases { config, url })
+        Ok(Databases { config, url, plane: None })
+    }
+
+    /// The same, of which an empty API database becomes that of this plane again, instead of that of a
+    /// new one: where it was lost, and the cells still say whose they are.
+    pub fn of_plane(self, plane: PlaneUuid) -> Databases {
+        Databases { plane: Some(plane), ..self }
+    }
+
+    /// The plane that the database of a cell says that it belongs to; none where it was never a cell's.
+    /// One or two statements there; nothing is written.
+    ///
+    /// # Errors
+    /// [`SchemaError`]: a URL that cannot be used, a database that cannot be reached, or is none of a
+    /// cell.
+    pub async fn plane_of(&self, cell_url: &str) -> Result<Option<PlaneUuid>, SchemaError> {
+        let url = DatabaseUrl::parse(cell_url)?;
+        let options = Options { create: false, ..self.config.options.clone() };
+        let cell = CellDatabase::new(url, options);
+        let recorded = cell.recorded(self.deadline()).await;
+        cell.close().await;
+        Ok(recorded?.and_then(|recorded| recorded.identity).map(|of| PlaneUuid(of.plane)))
     }
 
     fn api(&self, create: bool) -> ApiDatabase {
@@ -63,7 +87,8 @@ impl Databases {
     }
 
     /// Migrates the API database, then cell0, then every other cell, to this binary's version, each
-    /// within the configuration's `admin_timeout`. An empty API database becomes that of a new plane.
+    /// within the configuration's `admin_timeout`. An empty API database becomes that of a new plane, or of
+    /// the one that was [named](Databases::of_plane).
     /// `tell` hears of each database as soon as it is done.
     ///
     /// A cell that fails is in the report, and the others are done; where the API database fails,
@@ -72,7 +97,7 @@ impl Databases {
         let api = self.api(self.config.options.create);
         let mut report = SyncReport::default();
         let uuids: &Arc<dyn UuidSource> = &self.config.uuids;
-        let synced = sync::sync_api(&api, &**uuids, self.deadline()).await;
+        let synced = sync::sync_api(&api, self.plane, &**uuids, self.deadline()).await;
         let (outcome, plane) = match synced {
             Ok((migrated, plane)) => (Ok(migrated), Some(plane)),
             Err(error) => (Err(error.into()), None),

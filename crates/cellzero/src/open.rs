@@ -35,7 +35,7 @@ impl ControlPlane {
         let failed = |source| OpenError::Api { url: url.to_string(), source };
         let plane = match config.existing {
             true => find_plane(&api, deadline).await.map_err(failed)?,
-            false => Some(sync_api(&api, &*config.uuids, deadline).await.map_err(failed)?.1),
+            false => Some(sync_api(&api, None, &*config.uuids, deadline).await.map_err(failed)?.1),
         };
         let plane = plane.ok_or_else(|| OpenError::NoPlane { url: url.to_string() })?;
         let cells = cells(&api, &config, Some(plane), base_dir.clone())?;

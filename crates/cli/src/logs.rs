@@ -1,4 +1,5 @@
-//! Logs on stderr: warnings, and with `--verbose` everything that Cellzero itself says.
+//! Logs on stderr: warnings, notifications where they are asked for, and with `--verbose` everything
+//! that Cellzero itself says.
 
 use std::io::{Stderr, Write};
 
@@ -13,7 +14,11 @@ use crate::failure::masked;
 pub(crate) fn start(verbose: bool) {
     let own = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
     // Drivers log what they send; only their warnings are shown.
-    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("cellzero", own);
+    // Notifications come only where `--notify log` is given.
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("cellzero", own)
+        .with_target("cellzero::notification", LevelFilter::INFO.max(own));
     let stderr = || Masked(std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(stderr);
     tracing_subscriber::registry().with(lines).with(targets).init();

@@ -22,7 +22,6 @@
 mod args;
 mod command;
 mod commands;
-mod dispatch;
 mod exit;
 mod failure;
 mod logs;

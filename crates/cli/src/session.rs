@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cellzero::{Config, ControlPlane, FilterSchedulerOptions, InProcessDispatch, RequestContext};
+use cellzero_amqp::{AmqpDispatch, AmqpOptions};
 use tokio::sync::OnceCell;
 
 use crate::args::Global;
-use crate::dispatch::NoCompute;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -68,13 +68,16 @@ impl Session {
         if let Some(url) = &settings.base_database {
             config = config.base_url(url);
         }
+        let dispatch = AmqpDispatch::new(AmqpOptions::default());
         config = match settings.simulated_compute {
             // Hosts that are played never go silent, and do at once what they are asked for.
-            true => config.dispatch(InProcessDispatch).filter_scheduler(FilterSchedulerOptions {
-                service_down_after: Duration::MAX,
-                ..FilterSchedulerOptions::default()
-            }),
-            false => config.dispatch(NoCompute),
+            true => config.dispatch(dispatch.without_broker(InProcessDispatch)).filter_scheduler(
+                FilterSchedulerOptions {
+                    service_down_after: Duration::MAX,
+                    ..FilterSchedulerOptions::default()
+                },
+            ),
+            false => config.dispatch(dispatch),
         };
         let longest = settings.timeout.max(Duration::from_secs(1));
         Ok(config.admin_timeout(longest))
@@ -82,9 +85,17 @@ impl Session {
 
     /// The plane of the settings. It must exist: a typing error makes no new one.
     pub(crate) async fn plane(&self) -> anyhow::Result<&ControlPlane> {
+        self.plane_with(Ok).await
+    }
+
+    /// The same with more in its configuration.
+    pub(crate) async fn plane_with(
+        &self,
+        more: impl FnOnce(Config) -> anyhow::Result<Config>,
+    ) -> anyhow::Result<&ControlPlane> {
         let read_only = self.settings()?.read_only;
         let open = async {
-            let config = self.config()?.existing();
+            let config = more(self.config()?.existing())?;
             let plane = match read_only {
                 true => ControlPlane::open_read_only(config).await?,
                 false => ControlPlane::open(config).await?,

@@ -15,12 +15,13 @@ pub(crate) const FILE: &str = "cellzero.toml";
 /// The directory of a plane for development, in the current directory.
 pub(crate) const DEVELOPMENT: &str = "cellzero-dev";
 /// What a file may hold.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "admin",
     "api_database",
     "base_database",
     "cell0_database",
     "image",
+    "notify",
     "project",
     "read_only",
     "simulated_compute",
@@ -75,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) user: Option<String>,
     /// The image of a boot that names none.
     pub(crate) image: Option<String>,
+    /// Who hears what becomes of instances: `log`, or a transport URL.
+    pub(crate) notify: Option<Secret>,
     /// Whether as an admin.
     pub(crate) admin: bool,
     /// How long one operation may take.
@@ -156,6 +159,7 @@ impl Settings {
             project: text(&global.project, "project")?,
             user: text(&global.user, "user")?,
             image: read.text("image")?,
+            notify: read.text("notify")?.map(Secret),
             admin: flag(global.admin, "admin")?.unwrap_or(true),
             timeout: timeout.unwrap_or(RequestContext::TIMEOUT_DEFAULT),
             read_only: flag(global.read_only, "read_only")?.unwrap_or(false),

@@ -123,6 +123,7 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`BootError`]; nothing is stored then, but for an unknown commit.
+    #[tracing::instrument(level = "debug", skip_all, fields(instances = request.max_count, group))]
     pub async fn accept(
         &self,
         ctx: &RequestContext,
@@ -138,6 +139,7 @@ impl Orchestrator {
         let ctx = ctx.clone();
         let deadline = Deadline::after(ctx.timeout);
         let group = GroupUuid(self.0.uuids.row());
+        tracing::Span::current().record("group", tracing::field::display(group));
         let uuids: Vec<InstanceUuid> =
             (0..request.max_count).map(|_| InstanceUuid(self.0.uuids.instance())).collect();
         let lease = TimeDelta::from_std(self.0.options.lease).unwrap_or(TimeDelta::MAX);

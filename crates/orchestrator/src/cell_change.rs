@@ -12,7 +12,7 @@ use cellzero_types::text;
 use cellzero_types::{CellUuid, InvalidField, PlaneUuid};
 
 use crate::Orchestrator;
-use crate::setup::{CreateCellError, check_free, check_queue};
+use crate::setup::{CreateCellError, check_free, check_queue, make_database};
 
 /// Why a cell was not changed. Nothing of it is, then.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,14 @@ pub enum UpdateCellError {
         /// Why.
         #[source]
         source: DatabaseError,
+    },
+    /// It is not lost: its database answers, and is this cell.
+    #[error("cell {cell} is not lost: its database {url} answers; disconnect it first")]
+    NotLost {
+        /// The cell.
+        cell: CellUuid,
+        /// Its database, the password masked.
+        url: String,
     },
     /// The API database failed.
     #[error("the cell could not be changed in the API database")]
@@ -177,6 +185,48 @@ impl Orchestrator {
             .await?;
         self.0.router.cells().refresh(deadline).await?;
         Ok(())
+    }
+
+    /// Makes the database at `url` that of a cell whose own is lost: migrates it, and says there that it
+    /// is this cell. It must be empty, or what an interrupted call has left. What lived in the cell is
+    /// lost; [`fsck`](crate::fsck) finds it by its mappings. The mapping itself is not changed.
+    ///
+    /// # Errors
+    /// [`UpdateCellError`]: [`NotLost`](UpdateCellError::NotLost) where the database that is mapped
+    /// answers and is another one.
+    pub async fn remake_cell(
+        &self,
+        plane: PlaneUuid,
+        cell: CellUuid,
+        url: &DatabaseUrl,
+        options: Options,
+        deadline: Deadline,
+    ) -> Result<(), UpdateCellError> {
+        let mappings = self.api().run("read_cell_mappings", deadline, cell_mapping::all).await?;
+        let mapping = mappings.iter().find(|mapping| mapping.uuid == cell);
+        let mapping = mapping.ok_or(UpdateCellError::NotFound { cell })?;
+        let cells = self.0.router.cells();
+        check_free(url, cell.0, self.api().url(), cells, &mappings).map_err(taken)?;
+        let identity = Identity { plane: plane.0, cell: Some(cell.0) };
+        if let Ok(present) = cells.url_of(mapping)
+            && !present.same_database(url)
+        {
+            let looking = Options { create: false, ..options.clone() };
+            let database = CellDatabase::new(present.clone(), looking);
+            let standing = database.recorded(deadline).await;
+            database.close().await;
+            if standing.is_ok_and(|of| of.is_some_and(|of| of.belongs_to(identity).is_ok())) {
+                return Err(UpdateCellError::NotLost { cell, url: present.to_string() });
+            }
+        }
+        let database = CellDatabase::new(url.clone(), options);
+        let made = match database.recorded(deadline).await {
+            Ok(recorded) => make_database(&database, recorded.is_some(), identity, deadline).await,
+            Err(error) => Err(error),
+        };
+        database.close().await;
+        let url = url.to_string();
+        made.map_err(|source| UpdateCellError::NotThisCell { cell, url, source })
     }
 
     /// A mapping must never lead to another cell: whoever asks that database would be refused.

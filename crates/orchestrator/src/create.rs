@@ -60,6 +60,10 @@ impl Orchestrator {
         join_all(writes).await
     }
 
+    #[tracing::instrument(
+        name = "create", level = "debug", skip_all,
+        fields(%cell, group = %leased.group, instance = leased.alone(), instances = instances.len())
+    )]
     async fn create_in_cell(
         &self,
         leased: &LeasedGroup,

@@ -41,6 +41,7 @@ impl Orchestrator {
     ///
     /// # Errors
     /// The API database's. An unknown commit was read back before, so it is none of them.
+    #[tracing::instrument(level = "debug", skip_all, fields(instances = written.len()))]
     pub(crate) async fn decide(
         &self,
         written: Vec<(Ticket, CellUuid)>,

@@ -61,9 +61,12 @@ impl Orchestrator {
     /// [`CellError`] where the cell or the API database fails; what is left is sent later.
     pub async fn dispatch_cell(&self, cell: CellUuid) -> Result<usize, CellError> {
         let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
-        self.dispatch_outbox(&handle).await
+        Box::pin(self.dispatch_outbox(&handle)).await
     }
 
+    #[tracing::instrument(
+        name = "dispatch", level = "debug", skip_all, fields(cell = %handle.uuid())
+    )]
     pub(crate) async fn dispatch_outbox(
         &self,
         handle: &Arc<CellHandle>,
@@ -207,6 +210,10 @@ impl Orchestrator {
 
     /// Hands one effect over, and applies what follows where it is done at once; says whether it may
     /// be forgotten. A crash before that has it sent and applied again.
+    #[tracing::instrument(
+        level = "debug", skip_all,
+        fields(instance = %row.instance_uuid, operation = %row.id, attempt = attempt)
+    )]
     async fn send(&self, handle: &Arc<CellHandle>, row: &OutboxRow, attempt: u32) -> bool {
         let sent = self.hand_over_operation(handle, row, attempt).await;
         if let Err(error) = &sent {

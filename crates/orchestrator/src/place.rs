@@ -68,6 +68,9 @@ type Proposal = Vec<(Member, Target)>;
 
 impl Orchestrator {
     /// Places the instances of a leased group. `forced` are buried whatever the scheduler says.
+    #[tracing::instrument(
+        level = "debug", skip_all, fields(group = %leased.group, instance = leased.alone())
+    )]
     pub(crate) async fn place(
         &self,
         leased: &LeasedGroup,

@@ -17,6 +17,7 @@ use cellzero_types::{
     BootHistory, CellUuid, GroupUuid, Instance, InstanceUuid, RequestSpec, Verdict, VerdictReason,
 };
 use chrono::{NaiveDateTime, TimeDelta};
+use tracing::field::{self, DisplayValue};
 
 use crate::Orchestrator;
 use crate::create::{CellWrite, written_of};
@@ -59,6 +60,16 @@ pub(crate) struct LeasedGroup {
     pub(crate) accepted_at: NaiveDateTime,
     pub(crate) excluded_cells: Vec<CellUuid>,
     pub(crate) members: Vec<Member>,
+}
+
+impl LeasedGroup {
+    /// Its instance, where it has one alone, for the spans of its steps.
+    pub(crate) fn alone(&self) -> Option<DisplayValue<InstanceUuid>> {
+        match self.members.as_slice() {
+            [member] => Some(field::display(member.instance.uuid)),
+            _ => None,
+        }
+    }
 }
 
 /// What settling did.
@@ -135,7 +146,7 @@ impl Orchestrator {
         loop {
             while let Some(group) = self.take_accepted() {
                 tried.insert(group.group);
-                settled.add(self.drive(group).await);
+                settled.add(Box::pin(self.drive(group)).await);
             }
             let due = self.due_groups().await?;
             let due: Vec<GroupUuid> = due.into_iter().filter(|g| tried.insert(*g)).collect();
@@ -144,7 +155,7 @@ impl Orchestrator {
             }
             for group in due {
                 if let Some(leased) = self.lease(group).await? {
-                    settled.add(self.drive(leased).await);
+                    settled.add(Box::pin(self.drive(leased)).await);
                 }
             }
         }
@@ -159,7 +170,7 @@ impl Orchestrator {
         let mut settled = Settled::default();
         for group in self.due_groups().await? {
             if let Some(leased) = self.lease(group).await? {
-                settled.add(self.drive(leased).await);
+                settled.add(Box::pin(self.drive(leased)).await);
             }
         }
         settled.woken += self.wake_waiting().await?;
@@ -179,7 +190,7 @@ impl Orchestrator {
             None => self.lease(group).await?,
         };
         let Some(leased) = leased else { return Ok(Settled::default()) };
-        Ok(self.drive(leased).await)
+        Ok(Box::pin(self.drive(leased)).await)
     }
 
     fn take_accepted_group(&self, group: GroupUuid) -> Option<LeasedGroup> {
@@ -212,7 +223,12 @@ impl Orchestrator {
             .await
     }
 
-    /// Drives a leased group until each of its instances has a home, waits, or is no longer ours.
+    /// Drives a leased group until each of its instances has a home, waits, or is no longer ours. Whoever
+    /// waits for it does so in a box: its steps lie deep in one another.
+    #[tracing::instrument(
+        name = "settle", level = "debug", skip_all,
+        fields(group = %leased.group, instance = leased.alone())
+    )]
     async fn drive(&self, mut leased: LeasedGroup) -> Settled {
         let mut settled = Settled::default();
         let mut forced: HashMap<InstanceUuid, Verdict> = HashMap::new();
@@ -265,6 +281,9 @@ impl Orchestrator {
             }
         };
         settled.count(&decided);
+        for (instance, cell) in &decided {
+            tracing::debug!(%instance, %cell, "decided");
+        }
         self.tell_of_decided(&leased, &placement, &decided);
         self.dispatch_decided(&decided, settled).await;
         leased.members.retain(|member| !decided.contains_key(&member.instance.uuid));
@@ -397,7 +416,7 @@ impl Orchestrator {
         let mut sent = self.dispatch_releases().await?;
         let (cells, _) = self.0.router.cells().all(self.step_deadline()).await?;
         let all = cells.iter().map(|handle| async move {
-            sent_or_later(handle.uuid(), self.dispatch_outbox(handle).await)
+            sent_or_later(handle.uuid(), Box::pin(self.dispatch_outbox(handle)).await)
         });
         sent += futures_util::future::join_all(all).await.into_iter().sum::<usize>();
         Ok(sent)

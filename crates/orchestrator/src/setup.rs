@@ -166,13 +166,9 @@ impl Orchestrator {
             _ => wanted,
         };
         let identity = Identity { plane: plane.0, cell: Some(uuid) };
-        if standing.is_some() {
-            database.stamp(deadline, identity).await.map_err(failed)?;
-        }
-        database.migrate(deadline).await.map_err(failed)?;
-        database.stamp(deadline, identity).await.map_err(failed)?;
-        database.check_drift(deadline).await.map_err(failed)?;
+        let made = make_database(&database, standing.is_some(), identity, deadline).await;
         database.close().await;
+        made.map_err(failed)?;
         let mapping = CellMapping {
             id: 0,
             uuid: CellUuid(uuid),
@@ -199,6 +195,22 @@ impl Orchestrator {
             .await?;
         Ok(uuid)
     }
+}
+
+/// Makes the schema of a cell in a database and says there which cell it is. One that `stands`
+/// migrated has to be this cell, or nobody's yet.
+pub(crate) async fn make_database(
+    database: &CellDatabase,
+    stands: bool,
+    identity: Identity,
+    deadline: Deadline,
+) -> Result<(), DatabaseError> {
+    if stands {
+        database.stamp(deadline, identity).await?;
+    }
+    database.migrate(deadline).await?;
+    database.stamp(deadline, identity).await?;
+    database.check_drift(deadline).await
 }
 
 /// Refuses a database that is the API database or another cell's.

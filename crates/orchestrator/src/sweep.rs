@@ -30,7 +30,7 @@ impl Orchestrator {
             by_cell.entry(due.intent.cell).or_default().push(due);
         }
         let cells = by_cell.into_iter().map(|(cell, due)| async move {
-            let done = self.sweep_cell(cell, due).await;
+            let done = Box::pin(self.sweep_cell(cell, due)).await;
             done.unwrap_or_else(|error| {
                 tracing::warn!(%cell, error = &error as &dyn std::error::Error, "cell not swept; it is swept later");
                 Vec::new()
@@ -61,6 +61,9 @@ impl Orchestrator {
         Ok(due)
     }
 
+    #[tracing::instrument(
+        name = "sweep", level = "debug", skip_all, fields(%cell, instances = due.len())
+    )]
     async fn sweep_cell(
         &self,
         cell: CellUuid,

@@ -154,27 +154,37 @@ pub struct PlaneState {
     pub cell0_is_mapped: bool,
 }
 
-/// Migrates the API database, and makes it that of a new plane where it is nobody's yet; gives the
-/// plane's uuid. Interrupted, it can be run again; of two that make a plane at once, both get the
-/// uuid of the first.
+/// Migrates the API database, and makes it that of the plane `wanted`, or of a new one, where it is
+/// nobody's yet; gives the plane's uuid. Interrupted, it can be run again; of two that make a plane at
+/// once, both get the uuid of the first.
 ///
 /// # Errors
-/// The database's; of kind [`ErrorKind::WrongIdentity`] where it is a cell.
+/// The database's; of kind [`ErrorKind::WrongIdentity`] where it is a cell, or is another plane's than
+/// the wanted one: then nothing is changed.
 pub async fn sync_api(
     api: &ApiDatabase,
+    wanted: Option<PlaneUuid>,
     uuids: &dyn UuidSource,
     deadline: Deadline,
 ) -> Result<(Migrated, PlaneUuid), DatabaseError> {
+    if let Some(PlaneUuid(plane)) = wanted
+        && let Some(recorded) = api.recorded(deadline).await?
+        && recorded.identity.is_some()
+    {
+        recorded.belongs_to(Identity { plane, cell: None })?;
+    }
     let migrated = api.migrate(deadline).await?;
     let mut standing = api.identity(deadline).await?;
     if standing.is_none() {
-        match api.stamp(deadline, Identity { plane: uuids.row(), cell: None }).await {
+        let plane = wanted.map_or_else(|| uuids.row(), |wanted| wanted.0);
+        match api.stamp(deadline, Identity { plane, cell: None }).await {
             Err(error) if error.kind() != ErrorKind::WrongIdentity => return Err(error),
             // Another was faster, and its plane it is.
             _ => standing = api.identity(deadline).await?,
         }
     }
-    let plane = standing.map_or_else(|| uuids.row(), |identity| identity.plane);
+    let found = standing.map_or_else(|| uuids.row(), |identity| identity.plane);
+    let plane = wanted.map_or(found, |wanted| wanted.0);
     api.check(deadline, Identity { plane, cell: None }).await?;
     api.check_drift(deadline).await?;
     Ok((migrated, PlaneUuid(plane)))

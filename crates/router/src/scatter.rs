@@ -44,6 +44,11 @@ impl<T> Gathered<T> {
     }
 }
 
+/// Counts that a cell did not answer a reader.
+pub(crate) fn count_down(cell: CellUuid) {
+    metrics::counter!("cellzero_down_cell_answers_total", "cell" => cell.text()).increment(1);
+}
+
 /// Asks every cell the same at once. One cell's failure is its own answer and never the others'.
 pub async fn scatter_gather<T, W>(
     cells: &[Arc<CellHandle>],
@@ -64,8 +69,7 @@ where
             match asked.ask(name, deadline, move |conn| work(conn, &handle)).await {
                 Ok(value) => (uuid, CellAnswer::Up(value)),
                 Err(source) => {
-                    metrics::counter!("cellzero_down_cell_answers_total", "cell" => uuid.text())
-                        .increment(1);
+                    count_down(uuid);
                     (uuid, CellAnswer::Down(CellError::Database { cell: uuid, source }))
                 }
             }

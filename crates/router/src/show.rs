@@ -9,6 +9,7 @@ use cellzero_database::{DatabaseError, Deadline, ErrorKind};
 use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
 
 use crate::cells::CellError;
+use crate::scatter::count_down;
 use crate::{ReadError, Router};
 
 /// How often the mapping is read again when nothing stands where it pointed.
@@ -198,7 +199,10 @@ impl Router {
                 answer = again.ask(name, deadline, read).await;
             }
         }
-        answer.map_err(|source| unavailable(CellError::Database { cell, source }))
+        answer.map_err(|source| {
+            count_down(cell);
+            unavailable(CellError::Database { cell, source })
+        })
     }
 
     /// How an instance is read whole. Nova knows no verdicts.

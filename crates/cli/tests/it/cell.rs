@@ -176,3 +176,30 @@ fn a_plane_with_one_cell_is_set_up_in_one_command(
     let taken = ["cell", "setup", "--transport-url", QUEUE, "--database-connection"];
     cellzero.run(&[&taken[..], &[databases[3].url()]].concat()).ends(2);
 }
+
+#[rstest]
+fn a_lost_cell_gets_an_empty_database_and_its_instances_are_buried(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(mut test) = TestPlane::new(engine, 1) else { return };
+    test.boot("web", "small", &[]);
+    let empty = create_database(engine, "again").expect("the backend is there");
+    let lost = ["cell", "update", "cell1", "--lost", "--database-connection", empty.url()];
+    let ran = test.run(&lost).ends(2);
+    assert!(ran.stderr.contains("is not lost: its database"), "{}", ran.stderr);
+    test.run(&["cell", "update", "cell1", "--lost"]).ends(64);
+
+    drop(test.cells.remove(0));
+
+    test.run(&["cell", "update", "cell1", "--database-connection", empty.url()]).ends(2);
+    test.run(&lost).ends(0);
+    let ran = test.run(&["fsck", "--repair"]).ends(3);
+    assert!(ran.stdout.contains("in-no-place"), "{}", ran.stdout);
+    let ran = test.run(&["fsck", "--repair"]);
+    assert!([0, 3].contains(&ran.code), "{ran:?}");
+    test.run(&["fsck"]).ends(0);
+    let shown = test.run(&["instance", "show", "web", "--json"]).ends(0).json();
+    assert_eq!(shown["status"], "ERROR", "{shown:#}");
+    test.run(&["instance", "delete", "web"]).ends(0);
+    test.run(&["cell", "delete", "cell1", "--force"]).ends(0);
+}

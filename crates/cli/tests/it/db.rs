@@ -5,7 +5,7 @@ use std::path::Path;
 use cellzero_test_support::{Engine, TestDatabase, create_database};
 use rstest::rstest;
 
-use crate::support::{Cellzero, TestPlane, check_golden};
+use crate::support::{Cellzero, NOWHERE, Ran, TestPlane, check_golden};
 
 /// What an older version left: the last migration is taken back, as its own way back does.
 fn set_back(database: &TestDatabase, kind: &str) {
@@ -106,4 +106,58 @@ fn an_api_database_that_is_away_is_a_failure() {
         let ran = cellzero.run(args).ends(code);
         assert!(!format!("{ran:?}").contains("s3cret"), "{ran:?}");
     }
+}
+
+#[rstest]
+fn an_empty_api_database_becomes_that_of_the_plane_that_a_cell_belongs_to(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = TestPlane::new(engine, 1) else { return };
+    test.boot("web", "small", &[]);
+    test.boot("giant", "huge", &[]);
+    let empty = create_database(engine, "api").expect("the backend is there");
+    let run = |args: &[&str]| test.run(&[args, &["--api-database", empty.url()]].concat());
+    let cell = test.cells[0].1.url();
+
+    // One that no cell has been made in says no plane; on SQLite it is not even a file.
+    let other = create_database(engine, "other").expect("the backend is there");
+    let ran = run(&["db", "sync", "--plane-of", other.url()]);
+    match engine {
+        Engine::Sqlite => drop(ran.ends(69)),
+        _ => assert!(ran.ends(1).stderr.contains("is not that of a cell yet")),
+    }
+    run(&["db", "sync", "--plane-of", test.api.url()]).ends(78);
+    run(&["db", "sync", "--plane-of", NOWHERE]).ends(69);
+    run(&["db", "sync", "--plane-of", cell, "--check"]).ends(64);
+    for before in [serde_json::Value::Null, 3.into()] {
+        let synced = run(&["db", "sync", "--plane-of", cell, "--json"]).ends(0).json_of("db-sync");
+        assert_eq!(synced["databases"][0]["before"], before, "{synced:#}");
+    }
+    run(&["cell", "map-cell0", "--database-connection", test.cell0.url()]).ends(0);
+    let create = ["cell", "create", "--name", "cell1", "--database-connection", cell];
+    run(&[&create[..], &["--transport-url", "none:///"]].concat()).ends(0);
+    run(&["host", "discover"]).ends(0);
+    for cell in ["cell0", "cell1"] {
+        run(&["instance", "map", "--cell", cell, "--reset"]).ends(0);
+    }
+    let checked = run(&["fsck", "--repair"]);
+    assert!([0, 3].contains(&checked.code), "{checked:?}");
+    run(&["fsck"]).ends(0);
+    let list = ["instance", "list", "--json"];
+    let listed = |ran: Ran| -> Vec<(String, String)> {
+        let rows = ran.ends(0).json()["instances"].as_array().expect("instances").clone();
+        let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect(key).to_owned();
+        let mut all: Vec<_> =
+            rows.iter().map(|row| (text(row, "uuid"), text(row, "status"))).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(listed(run(&list)), listed(test.run(&list)));
+
+    // Another plane's database is left as it is.
+    let other = Cellzero::new();
+    other.run(&["dev", "up"]).ends(0);
+    let file = other.path().join("cellzero-dev/cell1.db");
+    let ran = run(&["db", "sync", "--plane-of", file.to_str().expect("UTF-8")]).ends(1);
+    assert!(ran.stdout.contains("expected the API database of plane"), "{}", ran.stdout);
 }

@@ -2,8 +2,10 @@
 
 use cellzero_test_support::{Engine, TestDatabase, create_database};
 use rstest::rstest;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::support::{Cellzero, check_golden};
+use crate::support::{Cellzero, Ran, check_golden};
 
 /// `--database` with a database beside the test's own, where the engine has servers.
 fn server_args(engine: Engine) -> Option<(TestDatabase, Vec<String>)> {
@@ -57,6 +59,38 @@ fn one_command_makes_a_plane_and_one_removes_it(
     // And once more, where another one stood.
     cellzero.run(&args(&["dev", "up", "--cells", "1"], &on_server)).ends(0);
     cellzero.run(&["dev", "down", "--yes"]).ends(0);
+}
+
+/// Runs a command at a terminal where this is typed.
+fn typed(cellzero: &Cellzero, args: &[&str], text: &str) -> Ran {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it can be used");
+    let name = ptsname(&terminal, Vec::new()).expect("its name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let stdin = rustix::fs::open(name, flags, Mode::empty()).expect("its other end");
+    rustix::io::write(&terminal, text.as_bytes()).expect("typed");
+    let output = cellzero.command(args).stdin(stdin).output().expect("the binary runs");
+    Ran::of(&output)
+}
+
+#[test]
+fn the_end_of_a_plane_is_asked_for_and_only_a_yes_removes_it() {
+    const END_OF_INPUT: &str = "\u{4}";
+    let cellzero = Cellzero::new();
+    cellzero.run(&["dev", "up"]).ends(0);
+    for answer in ["n\n", "no\n", "\n", "maybe\n", END_OF_INPUT] {
+        let ran = typed(&cellzero, &["dev", "down"], answer).ends(2);
+        assert!(ran.stderr.contains("Remove it? [y/N]"), "{answer:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("cellzero-dev/cell1.db"), "{answer:?}: {}", ran.stderr);
+        assert!(ran.stderr.ends_with("error: nothing was removed\n"), "{}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+    cellzero.run(&["fsck"]).ends(0);
+    let listed = cellzero.run(&["instance", "list", "--json"]).ends(0).json();
+    assert_eq!(listed["instances"].as_array().map(Vec::len), Some(2), "{listed:#}");
+    let ran = typed(&cellzero, &["dev", "down"], "Yes\n").ends(0);
+    assert!(ran.stdout.contains("removed"), "{}", ran.stdout);
+    assert!(!cellzero.path().join("cellzero-dev").exists());
 }
 
 /// How many databases of a plane stand beside a test's own one.

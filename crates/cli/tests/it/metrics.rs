@@ -35,7 +35,7 @@ fn what_is_documented_is_exported_and_nothing_else() {
     let web = boot("web", "1", false);
     // One that is retried by hand, and one that is woken by itself.
     let giant = boot("giant", "2", false);
-    boot("patient", "2", true);
+    let patient = boot("patient", "2", true);
     test.wait(test.plane.retry(&ctx, giant)).expect("retried");
     test.wait(test.plane.settle()).expect("settled");
     let node = cellzero::ComputeNode::new("giant-host", 999, 9_999_999, 999);
@@ -44,8 +44,15 @@ fn what_is_documented_is_exported_and_nothing_else() {
     test.wait(test.plane.delete(&ctx, web)).expect("deleted");
     test.wait(test.plane.settle()).expect("settled");
     test.point(Some(test.cells[0].0), NOWHERE);
-    test.wait(test.plane.list(&ctx, &ListQuery::default())).expect("a page");
+    let down = format!("cellzero_down_cell_answers_total{{cell=\"{}\"}}", test.cells[0].0);
+    // The list shows what is known of the instances there; it, the show and the count say so.
+    let page = test.wait(test.plane.list(&ctx, &ListQuery::default())).expect("a page");
+    assert!(page.instances.iter().any(|instance| instance.known_at.is_some()), "{page:?}");
+    assert!(recorded.render().contains(&format!("{down} 1\n")), "{}", recorded.render());
+    test.wait(test.plane.show(&ctx, patient)).expect_err("its cell does not answer");
+    assert!(recorded.render().contains(&format!("{down} 2\n")), "{}", recorded.render());
     test.wait(test.plane.count(&ctx)).expect("counts");
+    assert!(recorded.render().contains(&format!("{down} 3\n")), "{}", recorded.render());
 
     let text = recorded.render();
     let exported = exported(&text);

@@ -171,6 +171,11 @@ impl TestPlane {
         self.runtime.block_on(future)
     }
 
+    /// Runs beside the test, until that ends.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.cellzero.run(args)
     }

@@ -1,8 +1,11 @@
 //! `worker`: it brings home, is watched, and ends well.
 
+mod broker;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use cellzero_test_support::{Engine, ServerOptions, private};
@@ -13,25 +16,35 @@ use crate::support::{IMAGE, Ran, TestPlane};
 /// A worker process, killed where a test fails.
 struct Worker {
     child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
+    /// The lines that it says, read by a thread, so that it never waits for a reader.
+    said: Receiver<String>,
     address: String,
 }
 
 impl Worker {
     fn start(test: &TestPlane, more: &[&str]) -> Worker {
-        let args = [&["worker", "--metrics", "127.0.0.1:0"][..], more].concat();
-        let mut command = test.cellzero.command(&args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Worker::run(&mut test.cellzero.command(&[&["worker"][..], more].concat()))
+    }
+
+    /// Of a command line without `--metrics`.
+    fn run(command: &mut Command) -> Worker {
+        command.args(["--metrics", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut said = String::new();
-        while !said.contains("metrics: http://") {
-            let read = stderr.read_line(&mut said).expect("a line");
-            assert!(read > 0, "the worker ended: {said}");
-        }
-        let start = said.find("http://").expect("an address") + 7;
-        let address = said[start..].split('/').next().expect("an address").to_owned();
-        Worker { child, stderr, address }
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (say, said) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                // Nobody reads it where the test has ended.
+                let _ = say.send(line.expect("UTF-8"));
+            }
+        });
+        let address = loop {
+            let line = said.recv().expect("the worker has not ended");
+            if let Some((_, rest)) = line.split_once("metrics: http://") {
+                break rest.split('/').next().expect("an address").to_owned();
+            }
+        };
+        Worker { child, said, address }
     }
 
     /// What it answers to a request.
@@ -54,12 +67,11 @@ impl Worker {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Ends it by SIGTERM, and gives what it said since.
+    /// Ends it by SIGTERM, and gives what it said since it ran.
     fn end(mut self) -> Ran {
         self.signal("TERM");
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).expect("what it says");
         let status = self.child.wait().expect("it ends");
+        let stderr = self.said.iter().collect::<Vec<_>>().join("\n");
         Ran { code: status.code().expect("a code"), stdout: String::new(), stderr }
     }
 }
@@ -122,8 +134,7 @@ fn a_second_signal_stops_a_worker_that_cannot_hand_its_leases_back() {
     server.pause().expect("paused");
     worker.signal("INT");
     let begun = Instant::now();
-    let mut said = String::new();
-    worker.stderr.read_line(&mut said).expect("what it says");
+    let said = worker.said.recv().expect("what it says");
     assert!(said.contains("a second signal"), "{said}");
     worker.signal("INT");
     let status = worker.child.wait().expect("it ends");

@@ -62,7 +62,7 @@ fn judge_claims(
     claimed: Resources,
 ) -> Option<Finding> {
     if used != claimed {
-        let detail = format!("{used:?} is counted as claimed, and the claims come to {claimed:?}");
+        let detail = format!("{used} are counted as claimed, and the claims come to {claimed}");
         return Some(Finding::new(Class::ClaimsMiscounted, host, Plan::CountClaims).detail(detail));
     }
     if claimed.fits_in(&limit) {
@@ -71,7 +71,7 @@ fn judge_claims(
     let what = "delete instances, or let the host report its true size; nothing is placed on it \
                 until then"
         .into();
-    let detail = format!("{claimed:?} is claimed of {limit:?}");
+    let detail = format!("{claimed} are claimed of {limit}");
     Some(Finding::new(Class::HostOverCapacity, host, Plan::ByHand { what }).detail(detail))
 }
 

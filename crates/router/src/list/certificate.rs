@@ -8,6 +8,7 @@ use cellzero_types::CellUuid;
 use chrono::NaiveDateTime;
 
 use crate::cells::CellError;
+use crate::scatter::count_down;
 
 /// Why a cell was not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +114,7 @@ impl Certificate {
             && !report.answered.is_down()
         {
             report.answered = CellAnswered::of(error);
+            count_down(cell);
         }
     }
 

@@ -409,19 +409,20 @@ async fn an_older_api_database_costs_no_live_instance(
     assert_eq!((count(&test.api, "claims"), found(test).await), (0, vec![]));
 }
 
-/// An instance of which only the request spec is left.
+/// An instance of which only the request spec and the boot state are left.
 #[rstest]
 #[tokio::test]
-async fn what_has_lost_its_rows_is_buried_with_all_that_its_request_spec_knows(
+async fn what_has_lost_its_rows_is_buried_with_all_that_its_request_says(
     #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
 ) {
     let Some(planted) = Planted::new(engine).await else { return };
     let (test, uuid) = (&planted.test, planted.live[1]);
+    let before = test.plane.show(&user(), uuid).await.unwrap();
     planted.no_rows(uuid);
     test.plane.fsck(options(Repair::Yes)).await.unwrap();
     let shown = test.plane.show(&user(), uuid).await.unwrap();
     let kept = test.plane.show(&user(), planted.live[0]).await.unwrap();
-    assert_eq!((shown.display_name, shown.hostname.is_some()), (Some(uuid.text()), true));
+    assert_eq!((shown.display_name, shown.hostname), (before.display_name, before.hostname));
     assert_eq!(shown.vm_state, Some(VmState::Error));
     assert_eq!(shown.power_state, Some(PowerState::NO_STATE));
     assert_eq!(shown.availability_zone.as_deref(), Some("nova"));

@@ -23,6 +23,10 @@ pub(crate) struct Update {
     /// Another way to its database, which must answer and say that it is this cell
     #[arg(long, value_name = "URL")]
     database_connection: Option<String>,
+    /// Its database is lost without a backup: make the empty one at --database-connection its own. What
+    /// lived there is lost; `fsck --repair` buries it in cell0
+    #[arg(long, requires = "database_connection")]
+    lost: bool,
     /// Close it for scheduling
     #[arg(long)]
     disable: bool,
@@ -38,6 +42,10 @@ impl Run for Update {
             "its database has moved to another server",
         ),
         ("cellzero cell update cell1 --name north", "its URLs stay as they are"),
+        (
+            "cellzero cell update cell1 --lost --database-connection postgres://nova@db9/new_cell1",
+            "its database is lost, and nobody has a backup",
+        ),
     ];
     const EXITS: &'static [Exit] = &[
         Exit::CellNotFound,
@@ -54,6 +62,9 @@ impl Run for Update {
         }
         let plane = session.plane().await?;
         let cell = find(plane, &self.cell).await?.uuid;
+        if let Some(url) = self.database_connection.as_deref().filter(|_| self.lost) {
+            exit_of(plane.cells().remake(cell, url).await)?;
+        }
         let change = MappingChange {
             name: self.name,
             transport_url: self.transport_url,
@@ -73,7 +84,11 @@ pub(super) async fn change_cell(
     cell: cellzero::CellUuid,
     change: MappingChange,
 ) -> anyhow::Result<()> {
-    let Err(error) = plane.cells().update(cell, change).await else { return Ok(()) };
+    exit_of(plane.cells().update(cell, change).await)
+}
+
+fn exit_of(changed: Result<(), Write<UpdateCellError>>) -> anyhow::Result<()> {
+    let Err(error) = changed else { return Ok(()) };
     let exit = match &error {
         Write::Failed(UpdateCellError::NotFound { .. }) => Exit::CellNotFound,
         Write::Failed(UpdateCellError::Taken(_)) => Exit::UrlClash,

@@ -1,12 +1,15 @@
 //! `db sync`.
 
-use cellzero::{Databases, Fit, Migrated, PlaneState, ShownDatabase, SyncReport, SyncedDatabase};
+use cellzero::{
+    Databases, Fit, Migrated, PlaneState, ShownDatabase, SyncReport, SyncedDatabase, mask_passwords,
+};
 use comfy_table::Cell;
 use serde::Serialize;
 
 use super::row::{DatabaseRow, cause, row};
 use crate::command::{Run, help};
 use crate::exit::Exit;
+use crate::failure::ended;
 use crate::output::{Style, View, lines, or_dash, table};
 use crate::progress::Progress;
 use crate::session::Session;
@@ -21,17 +24,33 @@ pub(crate) struct Sync {
     /// Write nothing: show the version and the drift of each database
     #[arg(long)]
     check: bool,
+
+    /// The API database is lost and this one is empty: make it that of the plane that the cell in this
+    /// database belongs to
+    #[arg(long, value_name = "URL", conflicts_with = "check")]
+    plane_of: Option<String>,
 }
 
 impl Run for Sync {
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("cellzero db sync --check", "what an upgrade would do, and whether a schema has drifted"),
         ("cellzero db sync", "the first step of an upgrade, and of a new plane"),
+        (
+            "cellzero db sync --plane-of postgres://nova@db2/nova_cell1",
+            "the first step back where the API database is lost; docs/deployment.md goes on",
+        ),
     ];
     const EXITS: &'static [Exit] = &[Exit::NotSynced, Exit::Behind, Exit::Unsound];
 
     async fn run(self, session: &Session) -> anyhow::Result<Exit> {
-        let databases = Databases::new(session.config()?)?;
+        let mut databases = Databases::new(session.config()?)?;
+        if let Some(url) = &self.plane_of {
+            let plane = databases.plane_of(url).await?.ok_or_else(|| {
+                let url = mask_passwords(url);
+                ended(Exit::NotSynced, format!("the database {url} is not that of a cell yet"))
+            })?;
+            databases = databases.of_plane(plane);
+        }
         if self.check {
             let state = databases.state().await;
             session.out.show(&Checked::of(&state))?;

@@ -1,5 +1,6 @@
 //! Burying what has lost its rows, so that its user sees it and can delete it.
 
+use cellzero_api_db::boot_state::Outline;
 use cellzero_api_db::{
     ApiConnection, boot_history, boot_state, build_request, claim, instance_mapping, request_spec,
 };
@@ -30,7 +31,8 @@ impl Orchestrator {
         let read = self.mend(seen, uuid, move |conn, now| {
             let request = build_request::find(conn, uuid)?;
             let spec = request_spec::of_instances(conn, &[uuid])?.pop();
-            let known = request.or_else(|| spec.as_ref().map(instance_of));
+            let outline = boot_state::outlines(conn, &[uuid])?.remove(&uuid).unwrap_or_default();
+            let known = request.or_else(|| spec.as_ref().map(|spec| instance_of(spec, outline)));
             let history = boot_history::of_instances(conn, &[uuid])?.remove(&uuid);
             begin_epoch(conn, (uuid, group), epoch, now)?;
             Ok((known.map(|known| (known, history)), now))
@@ -115,12 +117,14 @@ fn begin_epoch(
     boot_state::adopt(conn, (uuid, group), (epoch, decided), None, now)
 }
 
-/// What a request spec says of its instance.
-fn instance_of(spec: &RequestSpec) -> Instance {
+/// What a request spec and the boot state say of their instance.
+fn instance_of(spec: &RequestSpec, outline: Outline) -> Instance {
     let uuid = spec.instance_uuid;
+    let name = outline.display_name;
     Instance {
-        display_name: Some(uuid.text()),
-        hostname: Some(hostname_of("", uuid.0)),
+        hostname: Some(hostname_of(name.as_deref().unwrap_or_default(), uuid.0)),
+        display_name: Some(name.unwrap_or_else(|| uuid.text())),
+        key_name: outline.key_name,
         power_state: Some(PowerState::NO_STATE),
         availability_zone: spec.availability_zone.clone(),
         instance_type_id: Some(spec.flavor.id),
