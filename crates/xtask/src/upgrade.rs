@@ -26,9 +26,9 @@ use history::History;
 use peer::Peer;
 use plane::Plane;
 
-/// The last commit of the version before: schema version 1 of both kinds of database. It stands here
+/// The last commit of the version before: schema version 2 of both kinds of database. It stands here
 /// rather than as a tag, since a clone may have none.
-pub(crate) const OLD_REVISION: &str = "cd03189";
+const OLD_REVISION: &str = "2e72c32";
 
 /// How long what is under way may take to come to rest.
 const REST_LIMIT: Duration = Duration::from_secs(60);
@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
     /// What the order of operations is made of
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The commit of the version before
+    #[arg(long, default_value = OLD_REVISION)]
+    from: String,
     /// Only these backends
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres,mariadb")]
     backends: Vec<String>,
@@ -50,7 +53,7 @@ pub(crate) struct Arguments {
 /// Builds both versions and runs the upgrade on each backend; fails where a promise was broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     install_missing_servers()?;
-    let binaries = Binaries::build(OLD_REVISION)?;
+    let binaries = Binaries::build(&arguments.from)?;
     let mut is_well = true;
     for name in &arguments.backends {
         let engine = Engine::ALL.into_iter().find(|engine| engine.name() == name);

@@ -15,8 +15,8 @@ async fn each_operation_reaches_the_queue_of_its_host_with_id_sequence_and_attem
     let dispatch = AmqpDispatch::new(options());
     let mut test =
         TestPlane::new(Engine::Sqlite, |config| config.dispatch(dispatch)).await.unwrap();
-    let hosts: Vec<TestHost> =
-        ["ant", "bee"].iter().map(|host| TestHost::start(&url, host, well)).collect();
+    let hosts =
+        [TestHost::start(&url, "ant", well).await, TestHost::start(&url, "bee", well).await];
     test.add_cell(&url, &[("ant", 2), ("bee", 2)]).await;
     let reports = ReportConsumer::start(&test.plane, options());
     let accepted = test.boot(4).await;
@@ -66,7 +66,7 @@ async fn an_operation_without_a_queue_is_refused_and_comes_as_a_repeat_once_ther
     test.boot(1).await;
     let kept = test.cells[0].1.query("SELECT attempts FROM outbox").unwrap();
     assert_eq!(kept.len(), 1, "it waits in the outbox");
-    let host = TestHost::start(&url, "ant", well);
+    let host = TestHost::start(&url, "ant", well).await;
     until("sent", async || {
         test.plane.settle().await.unwrap();
         !host.seen().is_empty()
@@ -86,7 +86,8 @@ async fn a_broker_that_hangs_costs_its_longest_time_once_and_other_cells_nothing
     let dispatch = AmqpDispatch::new(options().send_timeout(limit));
     let mut test =
         TestPlane::new(Engine::Sqlite, |config| config.dispatch(dispatch)).await.unwrap();
-    let hosts = [TestHost::start(&url, "ant", well), TestHost::start(&hung_url, "bee", well)];
+    let hosts =
+        [TestHost::start(&url, "ant", well).await, TestHost::start(&hung_url, "bee", well).await];
     test.add_cell(&url, &[("ant", 20)]).await;
     test.add_cell(&hung_url, &[("bee", 20)]).await;
     // Both are connected.
@@ -127,7 +128,8 @@ async fn another_transport_url_is_heard_without_a_restart() {
     let dispatch = AmqpDispatch::new(options());
     let mut test =
         TestPlane::new(Engine::Sqlite, |config| config.dispatch(dispatch)).await.unwrap();
-    let hosts = [TestHost::start(&old, "ant", well), TestHost::start(&new, "ant", well)];
+    let hosts =
+        [TestHost::start(&old, "ant", well).await, TestHost::start(&new, "ant", well).await];
     test.add_cell(&old, &[("ant", 9)]).await;
     let reports = ReportConsumer::start(&test.plane, options());
     let first = test.boot(1).await;

@@ -20,8 +20,8 @@ async fn a_failed_build_goes_to_the_next_host_and_is_error_after_the_last(
     let Some(mut test) = TestPlane::new(engine, |config| config.dispatch(dispatch)).await else {
         return;
     };
-    let bad = TestHost::start(&url, "bad", no_build);
-    let good = TestHost::start(&url, "good", well);
+    let bad = TestHost::start(&url, "bad", no_build).await;
+    let good = TestHost::start(&url, "good", well).await;
     // The larger one is chosen first.
     test.add_cell(&url, &[("bad", 9), ("good", 3)]).await;
     let reports = ReportConsumer::start(&test.plane, options());
@@ -55,7 +55,7 @@ async fn a_host_that_reports_is_known_and_built_on() {
     until("known", async || !test.api.query("SELECT host FROM host_capacity").unwrap().is_empty())
         .await;
     drop(agent);
-    let _host = TestHost::start(&url, "ant", well);
+    let _host = TestHost::start(&url, "ant", well).await;
     let accepted = test.boot(1).await;
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     assert_eq!(test.plane.show(&user(), accepted[0]).await.unwrap().home, Home::Cell(cell));
@@ -86,7 +86,7 @@ async fn what_cannot_be_read_or_is_out_of_date_stops_no_other_report() {
         agent.report(&report).await.unwrap();
     }
     drop(agent);
-    let _host = TestHost::start(&url, "ant", well);
+    let _host = TestHost::start(&url, "ant", well).await;
     let accepted = test.boot(1).await;
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     reports.stop().await;
@@ -105,7 +105,7 @@ async fn a_report_is_acknowledged_only_once_it_is_stored() {
     let mut test =
         TestPlane::new(Engine::Sqlite, |config| config.dispatch(dispatch)).await.unwrap();
     test.add_cell(&url, &[("ant", 9)]).await;
-    let _host = TestHost::start(&url, "ant", well);
+    let _host = TestHost::start(&url, "ant", well).await;
     let accepted = test.boot(1).await;
     // The table that the report needs is away.
     test.cells[0].1.execute("ALTER TABLE instance_fences RENAME TO away").unwrap();

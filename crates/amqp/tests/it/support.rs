@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cellzero::*;
 use cellzero_amqp::*;
 use cellzero_test_support::{Engine, TestDatabase, create_database};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub(crate) const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
@@ -156,19 +157,24 @@ pub(crate) fn no_build(operation: &OperationMessage, host: &str) -> Report {
 }
 
 impl TestHost {
-    pub(crate) fn start(url: &str, host: &str, answer: Answer) -> TestHost {
+    /// Begins, and waits until its queue is there.
+    pub(crate) async fn start(url: &str, host: &str, answer: Answer) -> TestHost {
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let connected = Arc::new(Notify::new());
+        let tell = Arc::clone(&connected);
         let (url, host, noted) = (url.to_owned(), host.to_owned(), Arc::clone(&seen));
         let task = tokio::spawn(async move {
             let mut applied: HashMap<InstanceUuid, (i64, Report)> = HashMap::new();
             loop {
                 if let Ok(agent) = HostAgent::connect(&url, &host, &options()).await {
+                    tell.notify_one();
                     // Whatever the error is, it connects anew.
                     let _ = serve(agent, &host, answer, &noted, &mut applied).await;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
+        connected.notified().await;
         TestHost { seen, task }
     }
 

@@ -73,12 +73,12 @@ async fn no_password_is_in_any_log_error_or_debug() {
     let Some(mut broker) = private_broker() else { return };
     tracing::subscriber::set_global_default(Keeper).unwrap();
     let url = broker.new_vhost();
-    let wrong = url.replace(broker.password(), WRONG);
+    let wrong = broker.new_vhost().replace(broker.password(), WRONG);
     let dispatch = AmqpDispatch::new(options());
     let mut said = format!("{dispatch:?}");
     let configure = |config: Config| config.dispatch(dispatch.clone());
     let mut test = TestPlane::new(Engine::Sqlite, configure).await.unwrap();
-    let _host = TestHost::start(&url, "ant", well);
+    let _host = TestHost::start(&url, "ant", well).await;
     test.add_cell(&url, &[("ant", 9)]).await;
     test.add_cell(&wrong, &[("bee", 9)]).await;
     let reports = ReportConsumer::start(&test.plane, options());
