@@ -24,6 +24,7 @@ use cellzero_types::{
 };
 use chrono::{NaiveDateTime, TimeDelta};
 use sha2::{Digest, Sha256};
+use tracing::{Instrument as _, field};
 
 use crate::Orchestrator;
 use crate::settle::{LeasedGroup, Member};
@@ -123,7 +124,6 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`BootError`]; nothing is stored then, but for an unknown commit.
-    #[tracing::instrument(level = "debug", skip_all, fields(instances = request.max_count, group))]
     pub async fn accept(
         &self,
         ctx: &RequestContext,
@@ -139,9 +139,10 @@ impl Orchestrator {
         let ctx = ctx.clone();
         let deadline = Deadline::after(ctx.timeout);
         let group = GroupUuid(self.0.uuids.row());
-        tracing::Span::current().record("group", tracing::field::display(group));
         let uuids: Vec<InstanceUuid> =
             (0..request.max_count).map(|_| InstanceUuid(self.0.uuids.instance())).collect();
+        let instance = (uuids.len() == 1).then(|| field::display(uuids[0]));
+        let span = tracing::debug_span!("accept", %group, instance, instances = uuids.len());
         let lease = TimeDelta::from_std(self.0.options.lease).unwrap_or(TimeDelta::MAX);
         // The hand-over stands inside the operation, which runs to its end even where the caller
         // has gone.
@@ -172,6 +173,7 @@ impl Orchestrator {
                     Outcome::Known(accepted) => accepted,
                 })
             })
+            .instrument(span)
             .await
     }
 }
