@@ -556,7 +556,7 @@ async fn a_host_that_stays_wrong_is_not_called_repaired(
     let report = test.plane.fsck(options(Repair::Yes)).await.unwrap();
     let [finding] = &report.findings[..] else { panic!("{report:#?}") };
     assert_eq!((finding.class, finding.repaired), (Class::ClaimsMiscounted, false));
-    assert!(finding.notes.iter().any(|note| note.contains("is claimed of")), "{finding:?}");
+    assert!(finding.notes.iter().any(|note| note.contains("are claimed of")), "{finding:?}");
     assert_eq!(found(test).await, [(Class::HostOverCapacity, "cell1-host1".to_owned())]);
 }
 
