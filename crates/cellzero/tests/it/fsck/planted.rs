@@ -190,7 +190,7 @@ fn plant(planted: &Planted, class: Class) -> String {
         Class::ClaimWithoutInstance => {
             planted.api(format!(
                 "INSERT INTO claims VALUES ('{buried}', 1, 'cell1-host1', 1, 512, 1, \
-                 '2026-01-01 00:00:00')"
+                 '2026-01-01 00:00:00', NULL)"
             ));
             planted.count(1);
             return buried.text();

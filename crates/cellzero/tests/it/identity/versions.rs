@@ -49,12 +49,12 @@ async fn a_newer_schema_that_admits_this_binary_is_used(
     let ctx = user();
     let uuid = test.boot(&ctx, request("web", "1").build().unwrap()).await[0];
     test.plane.close().await.unwrap();
-    let expand = "UPDATE database_identity SET schema_version = 3; \
+    let expand = "UPDATE database_identity SET schema_version = schema_version + 1; \
                   ALTER TABLE instance_fences ADD COLUMN colour VARCHAR(8)";
     for database in [&test.cells[0].1, &test.cell0] {
         database.execute(expand).unwrap();
     }
-    let expand = "UPDATE database_identity SET schema_version = 3; \
+    let expand = "UPDATE database_identity SET schema_version = schema_version + 1; \
                   ALTER TABLE claims ADD COLUMN colour VARCHAR(8)";
     test.api.execute(expand).unwrap();
 
@@ -63,7 +63,7 @@ async fn a_newer_schema_that_admits_this_binary_is_used(
     let more = test.boot(&ctx, request("more", "1").build().unwrap()).await[0];
     assert_eq!(test.plane.show(&ctx, more).await.unwrap().vm_state, Some(VmState::Active));
     let version = test.api.query("SELECT schema_version FROM database_identity").unwrap();
-    assert_eq!(version[0][0].as_deref(), Some("3"), "opening takes no version back");
+    assert_eq!(version[0][0].as_deref(), Some("4"), "opening takes no version back");
 }
 
 #[rstest]

@@ -72,7 +72,10 @@ async fn assert_run_again<K: SchemaKind>(engine: Engine) {
         let text = std::fs::read_to_string(migration.join("up.sql")).unwrap();
         let statements: Vec<&str> = text.split_inclusive(";\n").collect();
         let half = statements.len() / 2;
-        database.execute(&statements[..half].concat()).unwrap();
+        // One of a single statement is there or not.
+        if half > 0 {
+            database.execute(&statements[..half].concat()).unwrap();
+        }
     }
     let url = DatabaseUrl::parse(database.url()).unwrap();
     let migrated = Database::<K>::new(url, Options::default());
