@@ -71,7 +71,7 @@ impl Agent {
             let received = tokio::select! {
                 received = broker.next() => received,
                 _ = report_due.tick() => {
-                    let report = Report::Host(self.node.clone().into());
+                    let report = Report::Host(self.node.clone());
                     if let Err(error) = broker.report(&report).await {
                         return Ok(Err(error));
                     }

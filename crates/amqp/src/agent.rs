@@ -6,14 +6,13 @@ use cellzero::mask_passwords;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Confirmation, Connection, Consumer};
+use lapin::{Channel, Connection, Consumer};
 
 use crate::error::AmqpError;
-use crate::link::connect;
+use crate::link::{Outgoing, connect, publish_confirmed};
 use crate::message::{OperationMessage, REPORTS_QUEUE, host_queue, persistent};
 use crate::options::AmqpOptions;
 use crate::report::Report;
@@ -127,32 +126,14 @@ impl HostAgent {
     /// # Errors
     /// [`AmqpError`]: it may not have arrived; send it again.
     pub async fn report(&self, report: &Report) -> Result<(), AmqpError> {
-        let body = serde_json::to_vec(report)?;
-        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let properties = persistent().with_type(report.name().into());
-        let confirmed = async {
-            let published = self.channel.basic_publish(
-                "".into(),
-                REPORTS_QUEUE.into(),
-                options,
-                &body,
-                properties,
-            );
-            published.await?.await
+        let outgoing = Outgoing {
+            exchange: "",
+            routing_key: REPORTS_QUEUE,
+            must_be_routed: true,
+            properties: persistent().with_type(report.name().into()),
+            body: &serde_json::to_vec(report)?,
         };
-        let broker = || self.broker.clone();
-        match tokio::time::timeout(self.send_timeout, confirmed).await {
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => {
-                Err(AmqpError::Refused { broker: broker() })
-            }
-            Ok(Ok(_)) => Err(AmqpError::NoQueue { broker: broker(), queue: REPORTS_QUEUE.into() }),
-            Ok(Err(error)) => Err(self.away(error.to_string())),
-            Err(_) => {
-                let seconds = self.send_timeout.as_secs_f64();
-                Err(AmqpError::NotConfirmed { broker: broker(), seconds })
-            }
-        }
+        publish_confirmed(&self.channel, outgoing, &self.broker, self.send_timeout).await
     }
 
     fn away(&self, reason: String) -> AmqpError {

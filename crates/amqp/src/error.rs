@@ -18,7 +18,7 @@ pub enum AmqpError {
         reason: String,
     },
     /// The broker did not confirm in time. Whether it has the message is not known.
-    #[error("the broker {broker} did not confirm within {seconds} s")]
+    #[error("the broker {broker} did not confirm within {seconds:.1} s")]
     NotConfirmed {
         /// Where it is, the password masked.
         broker: String,

@@ -41,6 +41,6 @@ pub use error::AmqpError;
 pub use message::{OperationMessage, REPORTS_QUEUE, host_queue};
 pub use notifier::AmqpNotifier;
 pub use options::{AmqpOptions, NotificationOptions};
-pub use report::{HostReport, Report};
+pub use report::Report;
 pub use reports::ReportConsumer;
 pub use url::{TransportUrl, TransportUrlError};

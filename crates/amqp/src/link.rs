@@ -75,39 +75,15 @@ impl Link {
         let began = Instant::now();
         let (channel, number) = self.channel().await?;
         let left = self.send_timeout.saturating_sub(began.elapsed());
-        let confirmed = async {
-            let options =
-                BasicPublishOptions { mandatory: message.must_be_routed, ..Default::default() };
-            let confirm = channel.basic_publish(
-                message.exchange.into(),
-                message.routing_key.into(),
-                options,
-                message.body,
-                message.properties,
-            );
-            confirm.await?.await
-        };
-        match tokio::time::timeout(left, confirmed).await {
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => {
-                Err(AmqpError::NoQueue {
-                    broker: self.url.to_string(),
-                    queue: message.routing_key.to_owned(),
-                })
-            }
-            Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => {
-                Err(AmqpError::Refused { broker: self.url.to_string() })
-            }
-            Ok(Err(error)) => {
-                self.lose(number, &error.to_string());
-                Err(self.away(&error.to_string()))
-            }
-            Err(_) => {
+        let published = publish_confirmed(&channel, message, &self.url.to_string(), left).await;
+        match &published {
+            Err(AmqpError::Away { reason, .. }) => self.lose(number, reason),
+            Err(AmqpError::NotConfirmed { .. }) => {
                 self.lose(number, "it did not confirm a message in time");
-                let seconds = self.send_timeout.as_secs_f64();
-                Err(AmqpError::NotConfirmed { broker: self.url.to_string(), seconds })
             }
+            _ => {}
         }
+        published
     }
 
     /// The channel, where there is one. Only the first connection is waited for.
@@ -150,6 +126,40 @@ impl Link {
             }
             _ => false,
         });
+    }
+}
+
+/// Publishes a message and waits until the broker has confirmed that it keeps it, for at most `limit`.
+pub(crate) async fn publish_confirmed(
+    channel: &Channel,
+    message: Outgoing<'_>,
+    broker: &str,
+    limit: Duration,
+) -> Result<(), AmqpError> {
+    let confirmed = async {
+        let options =
+            BasicPublishOptions { mandatory: message.must_be_routed, ..Default::default() };
+        let confirm = channel.basic_publish(
+            message.exchange.into(),
+            message.routing_key.into(),
+            options,
+            message.body,
+            message.properties,
+        );
+        confirm.await?.await
+    };
+    let broker = broker.to_owned();
+    match tokio::time::timeout(limit, confirmed).await {
+        Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+        // It came back: no queue takes it.
+        Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => {
+            Err(AmqpError::NoQueue { broker, queue: message.routing_key.to_owned() })
+        }
+        Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => {
+            Err(AmqpError::Refused { broker })
+        }
+        Ok(Err(error)) => Err(AmqpError::Away { broker, reason: error.to_string() }),
+        Err(_) => Err(AmqpError::NotConfirmed { broker, seconds: limit.as_secs_f64() }),
     }
 }
 

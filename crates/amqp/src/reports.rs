@@ -238,7 +238,7 @@ async fn apply(plane: &ControlPlane, cell: CellUuid, report: Report) -> Outcome 
         Report::Rebooted { instance_uuid, host, sequence } => {
             compute.rebooted(cell, instance_uuid, &host, sequence).await
         }
-        Report::Host(node) => return apply_host(plane, cell, node.into()).await,
+        Report::Host(node) => return apply_host(plane, cell, node).await,
     };
     match stored {
         Ok(()) => Outcome::Stored,

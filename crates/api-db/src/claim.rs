@@ -140,8 +140,8 @@ fn insert(
     Ok(())
 }
 
-/// Frees the claims of these instances, where they have any; gives those that it freed. One statement where there is none,
-/// otherwise one more and one for each host. To be called in a transaction.
+/// Frees the claims of these instances, where they have any; gives those that it freed. One statement
+/// where there is none, otherwise one more and one for each host. To be called in a transaction.
 ///
 /// Two that free the same claim at once take turns: the second finds none, and gives nothing back.
 ///

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::resources::Resources;
 use crate::text::{self, InvalidField};
 
 /// A compute host's report: its size and what it offers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComputeNode {
     /// The host, unique in the plane.
     pub host: String,
@@ -29,6 +31,7 @@ pub struct ComputeNode {
     /// Such as 8002000.
     pub hypervisor_version: i32,
     /// What the host offers besides size, such as `HW_CPU_X86_AVX2`.
+    #[serde(default)]
     pub traits: BTreeSet<String>,
 }
 

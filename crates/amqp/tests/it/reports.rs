@@ -51,7 +51,7 @@ async fn a_host_that_reports_is_known_and_built_on() {
     let reports = ReportConsumer::start(&test.plane, options());
     let agent = HostAgent::connect(&url, "ant", &options()).await.unwrap();
     let node = ComputeNode::new("ant", 4, 4_096, 40).with_trait("HW_CPU_X86_AVX2");
-    agent.report(&Report::Host(node.into())).await.unwrap();
+    agent.report(&Report::Host(node)).await.unwrap();
     until("known", async || !test.api.query("SELECT host FROM host_capacity").unwrap().is_empty())
         .await;
     drop(agent);

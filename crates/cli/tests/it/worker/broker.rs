@@ -59,7 +59,7 @@ impl Site {
             let options = AmqpOptions::default();
             let mut agent = HostAgent::connect(&url, name, &options).await.expect("connected");
             let node = ComputeNode::new(name, 4, 4_096, 100).with_ratios(1.0, 1.0, 1.0);
-            agent.report(&Report::Host(node.into())).await.expect("reported");
+            agent.report(&Report::Host(node)).await.expect("reported");
             while let Ok(received) = agent.next().await {
                 let operation = &received.operation;
                 let (instance_uuid, sequence) = (operation.instance_uuid(), operation.sequence());
