@@ -4,6 +4,7 @@
 //! here is changed, the task `scheduling` says that no host builds it.
 
 use cellzero_database::{DatabaseError, transaction};
+use cellzero_types::verdict::FAULT_MESSAGE_LENGTH_MAX;
 use cellzero_types::{InstanceFault, InstanceUuid, TaskState, VmState, text};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -13,9 +14,6 @@ use crate::fault;
 use crate::outbox::{self, OutboxRow};
 use crate::schema::instances;
 use crate::{CellConnection, fence};
-
-/// How long the message of a fault may be.
-const FAULT_LENGTH_MAX: usize = 255;
 
 /// Notes that a host could not build an instance: its fault, and the end of the event that built it.
 /// Only while the rows of `epoch` stand here and the instance is being built on that host; says
@@ -112,7 +110,8 @@ pub fn go_on(
                 let said = fault::latest_of_instances(conn, &[uuid])?.remove(&uuid.text());
                 let said = said.map(|fault| fault.message).unwrap_or_default();
                 let message = format!("{} {said}", last_fault.message);
-                let message = text::cut_at_word(message.trim_end(), FAULT_LENGTH_MAX).to_owned();
+                let message =
+                    text::cut_at_word(message.trim_end(), FAULT_MESSAGE_LENGTH_MAX).to_owned();
                 fault::add(conn, uuid, &InstanceFault { message, ..last_fault.clone() }, now)?;
             }
         }

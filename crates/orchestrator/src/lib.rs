@@ -15,15 +15,14 @@
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
-//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say, and [`reschedule`] what
-//! follows where they could not build. [`explain`]
-//! says of a burial whether it would still be one, and [`auto_retry`] retries what fits by now.
+//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say, and
+//! [`reschedule`] what follows where they could not build. [`explain`] says of a burial whether it
+//! would still be one, and [`auto_retry`] retries what fits by now.
 //! [`discover`], [`remove_host`] and [`map_instances`] are how the hosts and the instances of a cell
 //! that others filled come into the plane, and how hosts leave it. [`setup`] and [`cell_change`] make,
 //! change and remove cells, [`sync`] migrates all databases.
 //! [`fsck`] checks what these steps promise, and repairs it; [`status`] checks what they stand on;
-//! [`archive`] moves what was deleted out of the way.
-//! [`notification`] tells whoever listens. [`fsck`] checks what these steps promise, and repairs it.
+//! [`archive`] moves what was deleted out of the way. [`notification`] tells whoever listens.
 //!
 //! This is the only crate that writes to two databases in one operation.
 

@@ -23,6 +23,7 @@ use cellzero_cell_db::build::{self, NextHost};
 use cellzero_cell_db::outbox::OutboxRow;
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_router::{CellError, CellHandle};
+use cellzero_types::verdict::FAULT_MESSAGE_LENGTH_MAX;
 use cellzero_types::{CellUuid, InstanceFault, InstanceUuid, Networks, OperationUuid, text};
 
 use crate::Orchestrator;
@@ -31,8 +32,6 @@ use crate::notification::{EventType, NotificationFault, NotificationPayload};
 use crate::operation::{BuildOperation, Operation, epoch_of, sequence_of};
 use crate::report::ReportError;
 
-/// How long the message of a fault may be.
-const FAULT_LENGTH_MAX: usize = 255;
 /// The metadata of an aggregate that makes it a zone.
 const ZONE: &str = "availability_zone";
 /// What an instance says that no host could build; the last host's reason follows.
@@ -182,7 +181,7 @@ fn failure_of(host: &str, reason: &str) -> InstanceFault {
     let reason = reason.replace('\0', "");
     let message = match reason.trim() {
         "" => "The host could not build the instance.",
-        reason => text::cut_at_word(reason, FAULT_LENGTH_MAX),
+        reason => text::cut_at_word(reason, FAULT_MESSAGE_LENGTH_MAX),
     };
     InstanceFault {
         code: FAULT_CODE,

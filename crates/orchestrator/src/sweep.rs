@@ -17,9 +17,9 @@ const INTENTS_MAX: u32 = 500;
 
 impl Orchestrator {
     /// Erases what undecided intents may have left in their cells, ends deletes, and tells cells on
-    /// which host a build goes on that failed; says how many intents were done with. What needs a cell that does not answer stays for the next time, and
-    /// a silent one is not asked; a pass goes on where the last one ended, so that those never stand
-    /// in the way of others.
+    /// which host a build goes on that failed; says how many intents were done with. What needs a cell
+    /// that does not answer stays for the next time, and a silent one is not asked; a pass goes on
+    /// where the last one ended, so that those never stand in the way of others.
     ///
     /// # Errors
     /// The API database's.

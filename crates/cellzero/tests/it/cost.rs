@@ -10,13 +10,13 @@ use crate::support::{TestPlane, request, user};
 
 /// What was asked of a plane's databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cost {
-    api: u64,
-    cell0: u64,
-    cells: u64,
-    commits: u64,
+pub(crate) struct Cost {
+    pub(crate) api: u64,
+    pub(crate) cell0: u64,
+    pub(crate) cells: u64,
+    pub(crate) commits: u64,
     /// Databases that were asked anything.
-    asked: u64,
+    pub(crate) asked: u64,
 }
 
 fn total(plane: &ControlPlane) -> Vec<(Option<CellUuid>, Counters)> {
@@ -26,7 +26,7 @@ fn total(plane: &ControlPlane) -> Vec<(Option<CellUuid>, Counters)> {
 }
 
 /// What `work` costs.
-async fn cost<T>(plane: &ControlPlane, work: impl Future<Output = T>) -> (Cost, T) {
+pub(crate) async fn cost<T>(plane: &ControlPlane, work: impl Future<Output = T>) -> (Cost, T) {
     let before = total(plane);
     let done = work.await;
     let mut cost = Cost { api: 0, cell0: 0, cells: 0, commits: 0, asked: 0 };

@@ -8,6 +8,7 @@ use cellzero_test_support::Engine;
 use rstest::rstest;
 
 use crate::before::Before;
+use crate::cost::{Cost, cost};
 use crate::support::{TestPlane, admin_of, count, request, user};
 
 /// A receiver that takes everything and does it later.
@@ -358,4 +359,16 @@ async fn many_failed_builds_at_once_leave_claims_that_match(
         test.check_at_rest();
         check_fsck(&test).await;
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_failed_build_costs_what_is_documented(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((test, later)) = plane(engine).await else { return };
+    let build = boot(&test, &later).await;
+    let (moved, next) = cost(&test.plane, fail(&test, &build)).await;
+    assert!(next.unwrap().is_some());
+    assert_eq!(moved, Cost { api: 18, cell0: 0, cells: 20, commits: 5, asked: 2 });
 }
