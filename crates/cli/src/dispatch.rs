@@ -1,7 +1,7 @@
 //! The way to compute hosts where there is none.
 
 use cellzero::{
-    BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, RebootOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched,
     ReleaseOperation,
 };
 
@@ -29,7 +29,7 @@ impl Dispatch for NoCompute {
         left()
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         left()
     }
 }

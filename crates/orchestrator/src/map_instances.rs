@@ -348,7 +348,7 @@ fn claim_hosts(
             let host = one.instance.host.clone()?;
             let spec = specs.iter().find(|spec| spec.instance_uuid == uuid)?;
             let resources = spec.resources();
-            Some(Claim { instance_uuid: uuid, epoch: one.epoch, host, resources })
+            Some(Claim { instance_uuid: uuid, epoch: one.epoch, host, resources, alternates: Vec::new() })
         })
         .collect();
     claim::adopt(conn, &claims, now)

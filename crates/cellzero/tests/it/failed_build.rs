@@ -44,7 +44,7 @@ impl Dispatch for Later {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Taken)
     }
 }
@@ -107,7 +107,7 @@ async fn a_failed_build_goes_on_with_each_alternate_and_is_error_in_its_cell_aft
     let hosts = ["cell1-host1", "cell1-host2", "cell1-host3"];
     assert_eq!(
         (first.host.as_str(), &first.alternates[..]),
-        (hosts[0], &hosts[1..].map(String::from)[..])
+        (hosts[0], &[hosts[1].to_owned(), hosts[2].to_owned()][..])
     );
     let mut build = first.clone();
     for (tried, next) in hosts.iter().zip(&hosts[1..]) {

@@ -58,7 +58,7 @@ impl Dispatch for Later {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(self.note(&o.host, o.sequence))
     }
 }
@@ -136,8 +136,8 @@ async fn a_burial_is_told_with_its_fault_and_what_was_asked_and_no_secret(
     let Some(mut test) = TestPlane::with(engine, configure).await else { return };
     test.fill(&[&[(4, 4096, 40)]]).await;
     let ctx = user();
-    let asked = request("big", "huge").count(2).metadata("key", "secret").build().unwrap();
-    let asked = BootRequest { user_data: Some("c2VjcmV0".to_owned()), ..asked };
+    let asked = request("big", "huge").count(2).metadata("key", "secret");
+    let asked = asked.with(|asked| asked.user_data = Some("c2VjcmV0".to_owned())).build().unwrap();
     let accepted = test.boot(&ctx, asked).await;
     let told = listener.take();
     let mut uuids: Vec<InstanceUuid> = told.iter().map(|one| one.payload.instance_uuid).collect();

@@ -65,7 +65,7 @@ impl Dispatch for Destroys {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Done)
     }
 }
@@ -98,7 +98,7 @@ async fn a_tombstone_that_is_not_settled_stays_until_it_is(
         assert_eq!(count(&test.api, "boot_states"), 1);
         assert_eq!(count(&test.cells[0].1, "instance_fences"), 1);
     }
-    test.plane.compute().destroyed(uuid).await.unwrap();
+    test.plane.compute().destroyed(uuid, 2 << 20).await.unwrap();
     assert_eq!(archive(&test).await.instances, 1);
     assert_archived(&test, uuid);
     assert_sound(&test).await;
