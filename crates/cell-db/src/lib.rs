@@ -21,6 +21,7 @@ pub mod block_device;
 pub mod build;
 pub mod buried;
 pub mod census;
+pub mod change;
 pub mod compute_node;
 pub mod fault;
 pub mod fence;

@@ -206,19 +206,21 @@ impl Compute<'_> {
         observed_in("destroyed", (None, Some(uuid)), destroyed).await.map_err(Write::Failed)
     }
 
-    /// A host has rebooted an instance: it is ACTIVE with no task again. `sequence` is the reboot
+    /// A host has done what it was asked to do with an instance: it is in the state that this leads to,
+    /// with no task. Or it could not, and says why in `failure`: then the instance is in the state that
+    /// it had, in ERROR after a rebuild, and the user reads the reason in its fault. `sequence` is the
     /// operation's.
     ///
     /// # Errors
-    /// [`ReportError::Stale`] where it is not rebooting by that operation.
-    pub async fn rebooted(
+    /// [`ReportError::Stale`] where it is not under way by that operation.
+    pub async fn acted(
         &self,
         cell: CellUuid,
         uuid: InstanceUuid,
-        host: &str,
-        sequence: i64,
+        (host, sequence): (&str, i64),
+        failure: Option<&str>,
     ) -> Result<(), Write<ReportError>> {
-        let rebooted = self.0.orchestrator()?.rebooted(cell, uuid, host, sequence);
-        observed_in("rebooted", (Some(cell), Some(uuid)), rebooted).await.map_err(Write::Failed)
+        let acted = self.0.orchestrator()?.acted(cell, uuid, (host, sequence), failure);
+        observed_in("acted", (Some(cell), Some(uuid)), acted).await.map_err(Write::Failed)
     }
 }

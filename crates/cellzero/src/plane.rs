@@ -9,10 +9,10 @@ use cellzero_api_db::waiting::{self, WaitingState};
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, DatabaseUrl, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, BootError, DeleteError,
-    ExplainError, Explanation, FsckError, FsckOptions, FsckReport, MapError, MapOptions, Mapped,
-    Orchestrator, Progress, PurgeOptions, PurgeReport, Repair, RetryError, SettleError, Settled,
-    WhatIf, explain, fsck,
+    Accepted, ArchiveError, ArchiveOptions, ArchiveReport, BootError, DeleteError, ExplainError,
+    Explanation, FsckError, FsckOptions, FsckReport, MapError, MapOptions, Mapped, Orchestrator,
+    Progress, PurgeOptions, PurgeReport, Repair, RetryError, SettleError, Settled, WhatIf, explain,
+    fsck,
 };
 use cellzero_router::{
     Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError, Whereabouts,
@@ -482,19 +482,6 @@ impl ControlPlane {
         }
         let deadline = Deadline::after(ctx.timeout);
         Ok(self.0.api.run("read_waiting", deadline, move |conn| waiting::find(conn, uuid)).await?)
-    }
-
-    /// Reboots an instance. A buried one allows no action but delete and retry.
-    ///
-    /// # Errors
-    /// [`ActionError::InstanceInvalidState`] unless it is ACTIVE with no task, in a live cell.
-    pub async fn reboot(
-        &self,
-        ctx: &RequestContext,
-        uuid: InstanceUuid,
-    ) -> Result<(), Write<ActionError>> {
-        let reboot = async { self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed) };
-        observed("reboot", ctx, Some(uuid), reboot).await
     }
 
     /// Checks that the plane is what the boot protocol promises, and with [`Repair::Yes`] repairs

@@ -224,7 +224,7 @@ impl From<DeleteError> for Fault {
     fn from(error: DeleteError) -> Fault {
         match &error {
             DeleteError::InstanceNotFound { uuid } => Fault::server_not_found(&uuid.text()),
-            DeleteError::Moving { .. } => Fault::conflict(error.to_string()),
+            DeleteError::Moving { .. } | DeleteError::InstanceIsLocked { .. } => Fault::conflict(error.to_string()),
             DeleteError::Database(database) => by_database(&error, database),
             _ => Fault::internal(&error),
         }
@@ -248,9 +248,17 @@ impl From<RetryError> for Fault {
 impl From<ActionError> for Fault {
     fn from(error: ActionError) -> Fault {
         match error {
-            ActionError::InstanceInvalidState { .. } => Fault::conflict(error.to_string()),
+            ActionError::InstanceInvalidState { .. } | ActionError::InstanceIsLocked { .. } => {
+                Fault::conflict(error.to_string())
+            }
+            ActionError::AdminOnly { .. } | ActionError::OverLimit { .. } => {
+                Fault::forbidden(error.to_string())
+            }
+            ActionError::ItemNotFound { .. } => Fault::not_found(error.to_string()),
+            ActionError::Invalid(invalid) => invalid.into(),
             ActionError::Read(read) => read.into(),
             ActionError::Cell(cell) => cell.into(),
+            ActionError::Database(ref database) => by_database(&error, database),
             other => Fault::internal(&other),
         }
     }

@@ -4,7 +4,9 @@
 //! `docs/glossary.md`. A value that can be wrong is checked where it is made: a [`BootRequest`]
 //! that exists is one that every backend can store.
 
+pub mod action;
 pub mod boot_request;
+pub mod change;
 pub mod compute_node;
 pub mod context;
 pub mod create_body;
@@ -25,7 +27,9 @@ pub mod state;
 pub mod text;
 pub mod verdict;
 
+pub use action::Action;
 pub use boot_request::{BlockDevice, BootRequest, BootRequestBuilder, Networks, RequestedNetwork};
+pub use change::{InstanceChange, MetadataChange, Rebuild, TagChange};
 pub use compute_node::ComputeNode;
 pub use context::RequestContext;
 pub use create_body::{CreateBody, Microversion};

@@ -1,5 +1,6 @@
 //! The whole plane, on each of the three backends.
 
+mod actions;
 mod adopting;
 mod archive;
 mod auto_retry;
@@ -8,6 +9,7 @@ mod before;
 mod boot;
 mod cell0_down;
 mod cells;
+mod changes;
 mod concurrency;
 mod cost;
 mod delete;

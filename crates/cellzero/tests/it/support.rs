@@ -248,8 +248,8 @@ impl Dispatch for Recorder {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.note("reboot", o.instance_uuid, o.id);
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.note(o.action.name(), o.instance_uuid, o.id);
         Ok(Dispatched::Done)
     }
 }

@@ -99,7 +99,7 @@ impl Dispatch for Way {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Done)
     }
 }
@@ -165,6 +165,7 @@ impl World {
             self.router.clone(),
             Arc::clone(&self.told) as _,
             Arc::new(Way(Arc::clone(&self.receiver))),
+            Vec::new(),
             Arc::new(SystemUuids),
             options(),
         )
