@@ -43,6 +43,7 @@ mod query;
 mod route;
 mod schema;
 mod serve;
+mod ui;
 mod views;
 
 pub use auth::{

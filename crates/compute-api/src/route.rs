@@ -124,7 +124,11 @@ pub(crate) fn table() -> Vec<Route> {
     table.extend(handlers::labels::routes());
     table.extend(handlers::instance_actions::routes());
     table.extend(handlers::flavors::routes());
+    table.extend(handlers::keypairs::routes());
+    table.extend(handlers::server_groups::routes());
     table.extend(handlers::limits::routes());
+    table.extend(handlers::usage::routes());
+    table.extend(handlers::hosts::routes());
     table
 }
 

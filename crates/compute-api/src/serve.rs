@@ -32,7 +32,7 @@ use crate::options::ApiOptions;
 use crate::policy::Policy;
 use crate::query::Query;
 use crate::route::{Route, table};
-use crate::{discovery, negotiate, openapi, schema};
+use crate::{discovery, negotiate, openapi, schema, ui};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 const COMPUTE_REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
@@ -103,6 +103,9 @@ impl Api {
             .route("/v2.1", any(discovery::version).with_state(self.clone()))
             .route("/v2.1/", any(discovery::version).with_state(self.clone()))
             .route("/openapi.json", document)
+            .route("/ui", any(ui::page))
+            .route("/ui/data", any(ui::data).with_state(self.clone()))
+            .route("/ui/retry", any(ui::retry).with_state(self.clone()))
             .fallback(move |request: Request| async move { unknown.answer(None, request).await })
     }
 
@@ -266,6 +269,10 @@ impl Api {
         (route.handler)(call).await
     }
 
+    pub(crate) fn plane(&self) -> &ControlPlane {
+        &self.0.plane
+    }
+
     pub(crate) async fn identify(&self, parts: &Parts, policy: Policy) -> Result<Identity, Fault> {
         let who = self.0.options.authenticate.identify(&parts.headers).await?;
         policy.check(&who, "ui")?;
@@ -312,7 +319,7 @@ fn chosen<'a>(
     found.ok_or_else(|| Fault::bad_request(format!("There is no such action: {key}")))
 }
 
-async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Result<Value, Fault> {
+pub(crate) async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Result<Value, Fault> {
     if parts.method == Method::GET || parts.method == Method::DELETE {
         return Ok(Value::Null);
     }

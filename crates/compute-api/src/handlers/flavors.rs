@@ -83,7 +83,7 @@ async fn wanted(call: &Call) -> Result<Vec<Flavor>, Fault> {
         None => Ok(i32::MIN),
     };
     let (ram, disk) = (least("minRam")?, least("minDisk")?);
-    let mut flavors = call.plane.flavors().list().await?;
+    let mut flavors = call.plane.flavors().list_for(&call.ctx).await?;
     flavors.retain(|flavor| {
         is_public.is_none_or(|wanted| flavor.is_public == wanted)
             && flavor.memory_mb >= ram
@@ -127,7 +127,7 @@ fn sort(call: &Call, flavors: &mut [Flavor]) -> Result<(), Fault> {
 /// The flavor that the path names, where this caller may see it.
 async fn named(call: &Call) -> Result<Flavor, Fault> {
     let id = call.param("flavor_id");
-    let found = call.plane.flavors().find(id).await?;
+    let found = call.plane.flavors().find_for(&call.ctx, id).await?;
     found.ok_or_else(|| Fault::not_found(format!("Flavor {id} could not be found.")))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cellzero::{Hypervisor, InvalidField, Service, Zone};
+use cellzero::{ComputeService, Hypervisor, InvalidField, Resources, Zone};
 use serde_json::{Value, json};
 
 use crate::call::{Answered, Call, Reply};
@@ -88,22 +88,22 @@ async fn zones_detail(call: Call) -> Answered {
 }
 
 /// The id that this microversion knows a service by.
-fn service_id(call: &Call, service: &Service) -> Value {
+fn service_id(call: &Call, service: &ComputeService) -> Value {
     match &service.uuid {
         Some(uuid) if call.since(53) => json!(uuid),
         _ => json!(service.id),
     }
 }
 
-fn enabled(service: &Service) -> &'static str {
+fn enabled(service: &ComputeService) -> &'static str {
     if service.disabled { "disabled" } else { "enabled" }
 }
 
-fn up(service: &Service) -> &'static str {
+fn up(service: &ComputeService) -> &'static str {
     if service.is_up { "up" } else { "down" }
 }
 
-fn service_view(call: &Call, service: &Service) -> Value {
+fn service_view(call: &Call, service: &ComputeService) -> Value {
     let mut view = json!({
         "id": service_id(call, service),
         "binary": service.binary,
@@ -188,7 +188,7 @@ async fn change_service(call: Call) -> Answered {
     Ok(Reply::ok(json!({"service": service_view(&call, &service)})))
 }
 
-async fn find_service(call: &Call, is_it: impl Fn(&Service) -> bool) -> Result<Service, Fault> {
+async fn find_service(call: &Call, is_it: impl Fn(&ComputeService) -> bool) -> Result<ComputeService, Fault> {
     let services = call.plane.hosts().services().await?.services;
     let found = services.into_iter().find(is_it);
     found.ok_or_else(|| Fault::not_found("The compute service could not be found."))
@@ -202,11 +202,16 @@ fn hypervisor_id(call: &Call, hypervisor: &Hypervisor) -> Value {
     }
 }
 
+/// What is claimed of it; nothing where it has not said how large it is.
+fn used(hypervisor: &Hypervisor) -> Resources {
+    hypervisor.used.unwrap_or(Resources { vcpus: 0, memory_mb: 0, disk_gb: 0 })
+}
+
 fn name_view(call: &Call, hypervisor: &Hypervisor) -> Value {
     let service = hypervisor.service.as_ref();
     json!({
         "id": hypervisor_id(call, hypervisor),
-        "hypervisor_hostname": hypervisor.node.node,
+        "hypervisor_hostname": hypervisor.node.hypervisor_hostname,
         "state": service.map_or("down", up),
         "status": service.map_or("disabled", enabled),
     })
@@ -225,7 +230,7 @@ fn whole_view(call: &Call, hypervisor: &Hypervisor) -> Value {
         "disabled_reason": service.and_then(|service| service.disabled_reason.as_deref()),
     });
     if !call.since(88) {
-        let used = &hypervisor.used;
+        let used = used(hypervisor);
         let (memory, disk) = (i64::from(node.memory_mb), i64::from(node.local_gb));
         view["vcpus"] = json!(node.vcpus);
         view["memory_mb"] = json!(memory);
@@ -257,7 +262,7 @@ async fn list(call: &Call, path: &str, view: fn(&Call, &Hypervisor) -> Value) ->
     let mut found = call.plane.hosts().hypervisors().await?.hypervisors;
     if let Some(pattern) = call.query.one("hypervisor_hostname_pattern").filter(|_| call.since(53))
     {
-        found.retain(|hypervisor| hypervisor.node.node.contains(pattern));
+        found.retain(|hypervisor| hypervisor.node.hypervisor_hostname.contains(pattern));
     }
     let is_paged = call.since(33);
     let limit = call.query.count("limit")?.filter(|_| is_paged).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
@@ -294,12 +299,12 @@ async fn statistics(call: Call) -> Answered {
     let found = call.plane.hosts().hypervisors().await?.hypervisors;
     let sum = |of: fn(&Hypervisor) -> i64| found.iter().map(of).sum::<i64>();
     let (memory, memory_used) =
-        (sum(|one| one.node.memory_mb.into()), sum(|one| one.used.memory_mb));
-    let (disk, disk_used) = (sum(|one| one.node.local_gb.into()), sum(|one| one.used.disk_gb));
+        (sum(|one| one.node.memory_mb.into()), sum(|one| used(one).memory_mb));
+    let (disk, disk_used) = (sum(|one| one.node.local_gb.into()), sum(|one| used(one).disk_gb));
     Ok(Reply::ok(json!({"hypervisor_statistics": {
         "count": found.len(),
         "vcpus": sum(|one| one.node.vcpus.into()),
-        "vcpus_used": sum(|one| one.used.vcpus),
+        "vcpus_used": sum(|one| used(one).vcpus),
         "memory_mb": memory,
         "memory_mb_used": memory_used,
         "free_ram_mb": memory - memory_used,
@@ -307,7 +312,7 @@ async fn statistics(call: Call) -> Answered {
         "local_gb_used": disk_used,
         "free_disk_gb": disk - disk_used,
         "disk_available_least": disk - disk_used,
-        "running_vms": sum(|one| one.instances.into()),
+        "running_vms": sum(|one| one.instances),
         "current_workload": 0,
     }})))
 }

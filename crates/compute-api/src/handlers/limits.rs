@@ -92,7 +92,7 @@ async fn limits(call: Call) -> Answered {
         None => call.ctx.project_id.clone(),
     };
     let quota = call.plane.quotas().show(&project).await?;
-    let groups = 0usize;
+    let groups = call.plane.server_groups().list(&call.ctx).await?.len();
     let limit = |name: &str| {
         let found = RESOURCES.iter().find(|(known, _, _)| *known == name);
         limit_of(&quota.limits, name, found.map_or(-1, |(_, _, limit)| *limit))

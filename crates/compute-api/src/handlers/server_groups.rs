@@ -1,6 +1,6 @@
 //! Server groups: instances with a common placement policy.
 
-use cellzero::{InstanceGroup, InvalidField};
+use cellzero::{GroupWithMembers, InvalidField};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -49,11 +49,11 @@ fn create_schema() -> Value {
     })))
 }
 
-fn view(call: &Call, group: &InstanceGroup) -> Value {
+fn view(call: &Call, GroupWithMembers { group, members }: &GroupWithMembers) -> Value {
     let mut view = json!({
         "id": group.uuid,
         "name": group.name,
-        "members": group.members,
+        "members": members,
     });
     if call.since(64) {
         view["policy"] = json!(group.policy);
@@ -76,7 +76,10 @@ async fn index(call: Call) -> Answered {
     let all = call.query.one("all_projects").is_some() && call.ctx.is_admin;
     let limit = call.query.count("limit")?.unwrap_or(LIMIT_MAX).min(LIMIT_MAX) as usize;
     let offset = call.query.count("offset")?.unwrap_or(0) as usize;
-    let groups = call.plane.server_groups().list(&call.ctx, all).await?;
+    let groups = match all {
+        true => call.plane.server_groups().list_all().await?,
+        false => call.plane.server_groups().list(&call.ctx).await?,
+    };
     let page = groups.iter().skip(offset).take(limit).map(|group| view(&call, group));
     Ok(Reply::ok(json!({"server_groups": page.collect::<Vec<_>>()})))
 }

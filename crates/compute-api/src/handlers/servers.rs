@@ -91,7 +91,7 @@ pub(crate) async fn beside(
     let needs_spec = call.since(96) || (call.since(71) && place != Place::Detail);
     if needs_spec && !instances.is_empty() {
         let uuids: Vec<_> = instances.iter().map(|instance| instance.uuid).collect();
-        let mut specs: HashMap<cellzero::InstanceUuid, cellzero::RequestSpec> = uuids.iter().filter_map(|_| None).collect();
+        let mut specs = call.plane.request_specs(&call.ctx, &uuids).await?;
         for (instance, beside) in instances.iter().zip(&mut beside) {
             beside.spec = specs.remove(&instance.uuid);
         }

@@ -73,8 +73,8 @@ fn server_view(usage: &ProjectUsage, server: &InstanceUsage) -> Value {
 async fn index(call: Call) -> Answered {
     let (start, end) = times(&call)?;
     let whole = call.query.one("detailed").is_some_and(|text| text == "1");
-    let query = UsageQuery { project: None, start, end };
-    let usages = call.plane.usage(&call.ctx, query).await?;
+    let query = UsageQuery { project_id: None, start, end, detailed: whole };
+    let usages = call.plane.usage(&call.ctx, &query).await?;
     let views: Vec<Value> =
         usages.projects.iter().map(|usage| view(usage, (start, end), whole)).collect();
     Ok(Reply::ok(json!({"tenant_usages": views})))
@@ -87,8 +87,8 @@ async fn show(call: Call) -> Answered {
         return Err(Fault::forbidden(message));
     }
     let (start, end) = times(&call)?;
-    let query = UsageQuery { project: Some(project.to_owned()), start, end };
-    let usages = call.plane.usage(&call.ctx, query).await?;
+    let query = UsageQuery { project_id: Some(project.to_owned()), start, end, detailed: true };
+    let usages = call.plane.usage(&call.ctx, &query).await?;
     let found = usages.projects.iter().find(|usage| usage.project_id == project);
     let view = found.map_or_else(|| json!({}), |usage| view(usage, (start, end), true));
     Ok(Reply::ok(json!({"tenant_usage": view})))
