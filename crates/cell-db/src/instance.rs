@@ -433,6 +433,20 @@ pub fn count(conn: &mut CellConnection) -> Result<i64, DatabaseError> {
     Ok(instances::table.filter(instances::deleted.eq(0)).count().get_result(conn.sql())?)
 }
 
+/// How many live instances stand on each host of this cell. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_by_host(conn: &mut CellConnection) -> Result<Vec<(String, i64)>, DatabaseError> {
+    let rows: Vec<(Option<String>, i64)> = instances::table
+        .filter(instances::deleted.eq(0))
+        .filter(instances::host.is_not_null())
+        .group_by(instances::host)
+        .select((instances::host, diesel::dsl::count_star()))
+        .load(conn.sql())?;
+    Ok(rows.into_iter().filter_map(|(host, count)| Some((host?, count))).collect())
+}
+
 /// How many live instances stand in this cell by project and vm_state, of one project or of all,
 /// and of these uuids alone where some are named. One statement.
 ///

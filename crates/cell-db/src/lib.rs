@@ -35,6 +35,7 @@ pub mod schema;
 pub mod security_group;
 pub mod service;
 pub mod tag;
+pub mod usage;
 pub mod verdict;
 pub mod whole;
 

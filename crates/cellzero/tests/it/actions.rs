@@ -6,7 +6,7 @@ use cellzero::*;
 use cellzero_test_support::Engine;
 use rstest::rstest;
 
-use crate::support::{IMAGE, TestPlane, admin_of, request, user};
+use crate::support::{IMAGE, PUBLIC_KEY, TestPlane, admin_of, request, user};
 
 const OTHER_IMAGE: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -161,6 +161,9 @@ async fn a_locked_instance_is_an_admins_alone(
         test.plane.actions(&ctx, uuid).await.unwrap().into_iter().map(|a| a.action).collect();
     assert_eq!(names, ["create", "lock", "stop", "lock", "unlock"]);
     test.plane.delete(&ctx, uuid).await.unwrap();
+    assert!(test.plane.actions(&ctx, uuid).await.is_err());
+    let past = test.plane.actions_with_deleted(&ctx, uuid).await.unwrap();
+    assert_eq!(past.last().map(|action| action.action.as_str()), Some("delete"));
 }
 
 #[rstest]
@@ -170,7 +173,7 @@ async fn a_rebuild_writes_what_changes_and_keeps_the_rest(
 ) {
     let Some((test, _, _)) = plane(engine).await else { return };
     let ctx = user();
-    test.plane.key_pairs().create(&ctx, "mine", "ssh-ed25519 AAAA").await.unwrap();
+    test.plane.key_pairs().create(&ctx, "mine", PUBLIC_KEY).await.unwrap();
     let asked = request("old", "1")
         .metadata("a", "1")
         .metadata("b", "2")
@@ -198,7 +201,7 @@ async fn a_rebuild_writes_what_changes_and_keeps_the_rest(
     assert_eq!(shown.display_name.as_deref(), Some("new"));
     assert_eq!(shown.metadata, [("b".into(), "3".into())].into());
     assert_eq!(shown.system_metadata, [("image_min_disk".into(), "1".into())].into());
-    assert_eq!(shown.key_data.as_deref(), Some("ssh-ed25519 AAAA"));
+    assert_eq!(shown.key_data.as_deref(), Some(PUBLIC_KEY));
     assert_eq!((shown.tags, shown.hostname), (before.tags, before.hostname));
     assert_eq!(before.image_ref.as_deref(), Some(IMAGE));
 }

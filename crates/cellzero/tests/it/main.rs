@@ -33,6 +33,7 @@ mod notifications;
 mod nova;
 mod placement;
 mod races;
+mod reading;
 mod recovery;
 mod refused_rows;
 mod retry;

@@ -5,6 +5,10 @@ use cellzero_test_support::{Engine, Row, TestDatabase, create_database};
 
 pub(crate) const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 
+/// An SSH public key.
+pub(crate) const PUBLIC_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me";
+
 /// A plane with cell0 and its databases.
 pub(crate) struct TestPlane {
     pub(crate) plane: ControlPlane,
