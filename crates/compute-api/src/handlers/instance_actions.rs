@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn index(call: Call) -> Answered {
     let uuid = call.server()?;
-    let mut actions = call.plane.actions(&call.ctx, uuid).await?;
+    let mut actions = read(&call, uuid).await?;
     actions.reverse();
     if !call.since(58) {
         let views: Vec<Value> = actions.iter().map(|action| view(&call, uuid, action)).collect();
@@ -60,10 +60,18 @@ async fn index(call: Call) -> Answered {
     Ok(Reply::ok(body))
 }
 
+/// What was done, oldest first; from 2.21 on of deleted servers too.
+async fn read(call: &Call, uuid: InstanceUuid) -> Result<Vec<InstanceAction>, Fault> {
+    Ok(match call.since(21) {
+        true => call.plane.actions_with_deleted(&call.ctx, uuid).await?,
+        false => call.plane.actions(&call.ctx, uuid).await?,
+    })
+}
+
 async fn show(call: Call) -> Answered {
     let uuid = call.server()?;
     let request = call.param("request_id");
-    let actions = call.plane.actions(&call.ctx, uuid).await?;
+    let actions = read(&call, uuid).await?;
     let found = actions.iter().find(|action| action.request_id.as_deref() == Some(request));
     let action = found.ok_or_else(|| {
         Fault::not_found(format!("Action for request_id {request} on instance {uuid} not found"))
