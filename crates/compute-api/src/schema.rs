@@ -63,7 +63,7 @@ pub(crate) fn metadata() -> Value {
     json!({
         "type": "object",
         "additionalProperties": {"type": "string", "maxLength": 255},
-        "propertyNames": {"pattern": "^[a-zA-Z0-9-_:. ]{1,255}$"},
+        "propertyNames": {"pattern": "^[a-zA-Z0-9_:. -]{1,255}$"},
     })
 }
 

@@ -26,7 +26,7 @@ fn item_schema() -> Value {
 }
 
 fn item_example() -> Value {
-    json!({"meta": {"color": "blue"}})
+    json!({"meta": {"key": "blue"}})
 }
 
 fn tags_schema() -> Value {

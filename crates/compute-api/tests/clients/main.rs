@@ -3,14 +3,15 @@
 //! The first test makes a Python environment under `target/tmp` and installs what
 //! `requirements.txt` pins; later ones and later runs find it there.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cellzero::{ComputeNode, Config, ControlPlane, Flavor, NewCell};
-use cellzero_compute_api::{Api, ApiOptions};
+use cellzero_compute_api::{Api, ApiOptions, Keystone, KeystoneOptions};
 use cellzero_test_support::{Engine, TestDatabase, create_database};
 use rstest::rstest;
 use tokio::net::TcpListener;
@@ -69,8 +70,13 @@ struct Served {
 }
 
 impl Served {
-    /// None where the engine is left out.
+    /// None where the engine is left out. Everybody is an admin.
     async fn start(engine: Engine) -> Option<Served> {
+        Served::with(engine, |_| ApiOptions::development()).await
+    }
+
+    /// The same with options that are made of its URL.
+    async fn with(engine: Engine, options: impl FnOnce(&str) -> ApiOptions) -> Option<Served> {
         let (api, cell0) = (create_database(engine, "api")?, create_database(engine, "cell0")?);
         let config = Config::new(api.url()).cell0(cell0.url());
         let plane = ControlPlane::open(config).await.expect("a new plane opens");
@@ -89,7 +95,7 @@ impl Served {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/v2.1", listener.local_addr().expect("an address"));
-        let api = Api::new(plane.clone(), ApiOptions::development());
+        let api = Api::new(plane.clone(), options(&url));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let serving = tokio::spawn(async move {
             let end = async {
@@ -157,5 +163,53 @@ async fn novaclient_does_the_whole_life_of_servers(
     for microversion in ["2.1", "2.37", "2.69", "2.100"] {
         served.script("nova.py", &[microversion]).await;
     }
+    served.end().await;
+}
+
+/// Stand-ins for Keystone, network and image services; killed with it.
+struct StandIns {
+    process: Child,
+    url: String,
+}
+
+impl StandIns {
+    /// Beside the compute API at this URL.
+    fn start(compute: &str) -> StandIns {
+        let mut command = Command::new(python());
+        command.arg(folder().join("standins.py")).arg(compute).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("python runs");
+        let mut url = String::new();
+        let mut said = BufReader::new(process.stdout.take().expect("piped"));
+        said.read_line(&mut url).expect("an address");
+        StandIns { process, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for StandIns {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, which is as well.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What passes is in `tempest_passes.txt`; what does not, with why, in docs/compute-api.md.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tempest_passes_what_it_passed_before(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let mut standins = None;
+    let served = Served::with(engine, |url| {
+        let started = StandIns::start(url);
+        let keystone = KeystoneOptions::new(format!("{}/identity", started.url), "x");
+        standins = Some(started);
+        ApiOptions::new(Keystone::new(keystone).expect("a URL"))
+    });
+    let Some(served) = served.await else { return };
+    let standins = standins.expect("started");
+    let list = folder().join("tempest_passes.txt");
+    let list = list.to_str().expect("a path in UTF-8");
+    served.script("tempest_run.py", &[&standins.url, list]).await;
     served.end().await;
 }

@@ -22,8 +22,9 @@ pub(crate) struct TestApi {
     pub(crate) cells: Vec<(CellUuid, TestDatabase)>,
     pub(crate) router: Router,
     document: Arc<Document>,
+    pub(crate) api: TestDatabase,
     // Dropped with it.
-    _databases: Vec<TestDatabase>,
+    _cell0: TestDatabase,
 }
 
 /// Who the tokens of the tests are.
@@ -61,8 +62,7 @@ impl TestApi {
         }
         let router = Api::new(plane.clone(), options).router();
         let document = Arc::new(Document::read(&router).await);
-        let databases = vec![api, cell0];
-        Some(TestApi { plane, cells, router, document, _databases: databases })
+        Some(TestApi { plane, cells, router, document, api, _cell0: cell0 })
     }
 
     /// One who asks with this token, at 2.1.
