@@ -7,7 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cellzero::{
     ActionError, AdminError, BootError, CellError, DatabaseError, DeleteError, ErrorKind,
-    ExplainError, HostError, InvalidField, ReadError, ReadOnlyPlane, RetryError, TriageError, Write,
+    ExplainError, HostError, InvalidField, ReadError, ReadOnlyPlane, RetryError, TriageError,
+    Write,
 };
 use serde_json::json;
 
@@ -224,7 +225,9 @@ impl From<DeleteError> for Fault {
     fn from(error: DeleteError) -> Fault {
         match &error {
             DeleteError::InstanceNotFound { uuid } => Fault::server_not_found(&uuid.text()),
-            DeleteError::Moving { .. } | DeleteError::InstanceIsLocked { .. } => Fault::conflict(error.to_string()),
+            DeleteError::Moving { .. } | DeleteError::InstanceIsLocked { .. } => {
+                Fault::conflict(error.to_string())
+            }
             DeleteError::Database(database) => by_database(&error, database),
             _ => Fault::internal(&error),
         }

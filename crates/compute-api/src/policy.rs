@@ -44,9 +44,9 @@ impl Policy {
     /// Refuses who may not.
     pub(crate) fn check(self, who: &Identity, operation: &str) -> Result<(), Fault> {
         match self {
-            Policy::Needs(role) if who.role.is_none_or(|has| has < role) => Err(Fault::forbidden(
-                format!("Policy doesn't allow {operation} to be performed."),
-            )),
+            Policy::Needs(role) if who.role.is_none_or(|has| has < role) => {
+                Err(Fault::forbidden(format!("Policy doesn't allow {operation} to be performed.")))
+            }
             _ => Ok(()),
         }
     }

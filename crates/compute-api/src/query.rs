@@ -49,9 +49,9 @@ impl Query {
         let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse::<u128>().ok().filter(|_| is_plain);
         let number = number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-        number.map(Some).ok_or_else(|| {
-            InvalidField::new(key, text, "a whole number that is at least 0").into()
-        })
+        number
+            .map(Some)
+            .ok_or_else(|| InvalidField::new(key, text, "a whole number that is at least 0").into())
     }
 
     /// Yes or no, in the words that Nova knows.
@@ -60,9 +60,7 @@ impl Query {
     /// 400 for any other word.
     pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>, Fault> {
         let Some(text) = self.one(key) else { return Ok(None) };
-        flag(text)
-            .map(Some)
-            .ok_or_else(|| InvalidField::new(key, text, "True or False").into())
+        flag(text).map(Some).ok_or_else(|| InvalidField::new(key, text, "True or False").into())
     }
 
     /// A time.

@@ -53,8 +53,10 @@ pub(crate) fn name() -> Value {
 
 /// Yes or no as Nova takes it.
 pub(crate) fn boolean() -> Value {
-    let words = ["True", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "False", "false",
-        "0", "OFF", "Off", "off", "NO", "No", "no"];
+    let words = [
+        "True", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "False", "false", "0", "OFF",
+        "Off", "off", "NO", "No", "no",
+    ];
     json!({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}]})
 }
 

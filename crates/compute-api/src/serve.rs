@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::RequestExt as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
@@ -12,7 +13,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use axum::RequestExt as _;
 use cellzero::{ControlPlane, Microversion, RequestContext};
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -261,7 +261,10 @@ impl Api {
             version,
             base: self.base(&parts),
             path: parts.uri.path().to_owned(),
-            params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            params: params
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             query: Query::parse(parts.uri.query()),
             headers: parts.headers,
             body,
@@ -291,8 +294,7 @@ fn context(who: &Identity, request_id: &str, timeout: Duration) -> RequestContex
 }
 
 fn method_not_allowed(resource: &[Prepared]) -> Fault {
-    let mut methods: Vec<&str> =
-        resource.iter().map(|known| known.route.method.as_str()).collect();
+    let mut methods: Vec<&str> = resource.iter().map(|known| known.route.method.as_str()).collect();
     methods.dedup();
     let message = "The method is not allowed for this resource.";
     let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, message);

@@ -9,9 +9,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use cellzero::{
-    CellUuid, ControlPlane, InstanceUuid, ListQuery, RequestContext, Resources,
-};
+use cellzero::{CellUuid, ControlPlane, InstanceUuid, ListQuery, RequestContext, Resources};
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
@@ -75,7 +73,8 @@ pub(crate) async fn retry(State(api): State<Api>, request: Request) -> Response 
 fn answer(answered: Result<Value, Fault>) -> Response {
     match answered {
         Ok(body) => {
-            let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            let kind =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
             (kind, body.to_string()).into_response()
         }
         Err(fault) => fault.into_response(),

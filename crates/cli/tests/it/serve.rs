@@ -17,7 +17,8 @@ struct Server {
 
 impl Server {
     fn start(test: &TestPlane, more: &[&str]) -> Server {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0", "--simulated-compute"], more].concat();
+        let arguments =
+            [&["serve", "--listen", "127.0.0.1:0", "--simulated-compute"], more].concat();
         let mut command = test.cellzero.command(&arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -71,9 +72,8 @@ fn a_served_plane_takes_servers_brings_them_home_and_ends_at_a_signal(
     let server = Server::start(&test, &[]);
     let versions = server.ask("GET /", "", "");
     assert!(versions.starts_with("HTTP/1.1 200"), "{versions}");
-    let body = format!(
-        r#"{{"server": {{"name": "web", "flavorRef": "1", "imageRef": "{IMAGE}"}}}}"#
-    );
+    let body =
+        format!(r#"{{"server": {{"name": "web", "flavorRef": "1", "imageRef": "{IMAGE}"}}}}"#);
     let created = server.ask("POST /v2.1/servers", "", &body);
     assert!(created.starts_with("HTTP/1.1 202"), "{created}");
     test.run_alone(&["instance", "wait", "web"]).ends(0);

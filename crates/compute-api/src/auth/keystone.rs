@@ -204,7 +204,10 @@ impl Keystone {
     }
 
     /// Who a token belongs to; none where it is not valid.
-    async fn ask(&self, token: &str) -> Result<Option<(Identity, Option<DateTime<Utc>>)>, AuthError> {
+    async fn ask(
+        &self,
+        token: &str,
+    ) -> Result<Option<(Identity, Option<DateTime<Utc>>)>, AuthError> {
         let mut is_fresh = false;
         loop {
             let own = {

@@ -100,9 +100,7 @@ pub(crate) async fn update(call: Call) -> Answered {
 /// The action `rebuild`.
 pub(crate) async fn rebuild(call: Call) -> Answered {
     let fields = call.object("rebuild");
-    for (first, key) in
-        [(54, "key_name"), (57, "user_data"), (63, "trusted_image_certificates")]
-    {
+    for (first, key) in [(54, "key_name"), (57, "user_data"), (63, "trusted_image_certificates")] {
         if !call.since(first) {
             refuse_key(fields, key)?;
         }
@@ -124,8 +122,7 @@ pub(crate) async fn rebuild(call: Call) -> Answered {
     if let Some(items) = fields.get("metadata") {
         rebuild.metadata = Some(items_of(items));
     }
-    let nullable =
-        |key: &str| fields.get(key).map(|value| value.as_str().map(str::to_owned));
+    let nullable = |key: &str| fields.get(key).map(|value| value.as_str().map(str::to_owned));
     rebuild.key_name = nullable("key_name");
     rebuild.user_data = nullable("user_data");
     rebuild.preserve_ephemeral = match &fields["preserve_ephemeral"] {

@@ -98,5 +98,7 @@ fn token(call: &Call) -> Result<Option<String>, Fault> {
 pub(crate) fn password() -> String {
     const LETTERS: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     let mut random = rand::rng();
-    (0..PASSWORD_LENGTH).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+    (0..PASSWORD_LENGTH)
+        .map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())]))
+        .collect()
 }

@@ -70,9 +70,10 @@ async fn wanted(call: &Call) -> Result<Vec<Flavor>, Fault> {
         // Others see what is public, and what is theirs.
         _ if !call.ctx.is_admin => None,
         Some(text) if text.eq_ignore_ascii_case("none") => None,
-        Some(text) => Some(flag(text).ok_or_else(|| {
-            Fault::bad_request(format!("Invalid is_public filter [{text}]"))
-        })?),
+        Some(text) => Some(
+            flag(text)
+                .ok_or_else(|| Fault::bad_request(format!("Invalid is_public filter [{text}]")))?,
+        ),
         None => Some(true),
     };
     let least = |key: &str| match call.query.one(key) {

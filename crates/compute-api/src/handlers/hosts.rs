@@ -133,13 +133,16 @@ async fn services(call: Call) -> Answered {
 }
 
 fn service_schema() -> Value {
-    object(&[], json!({
-        "host": {"type": "string"},
-        "binary": {"type": "string"},
-        "status": {"type": "string", "enum": ["enabled", "disabled"]},
-        "disabled_reason": {"type": "string", "minLength": 1, "maxLength": 255},
-        "forced_down": {"type": "boolean"},
-    }))
+    object(
+        &[],
+        json!({
+            "host": {"type": "string"},
+            "binary": {"type": "string"},
+            "status": {"type": "string", "enum": ["enabled", "disabled"]},
+            "disabled_reason": {"type": "string", "minLength": 1, "maxLength": 255},
+            "forced_down": {"type": "boolean"},
+        }),
+    )
 }
 
 /// Before 2.53 the path says what to do and the body to whom; from then on the reverse.
@@ -188,7 +191,10 @@ async fn change_service(call: Call) -> Answered {
     Ok(Reply::ok(json!({"service": service_view(&call, &service)})))
 }
 
-async fn find_service(call: &Call, is_it: impl Fn(&ComputeService) -> bool) -> Result<ComputeService, Fault> {
+async fn find_service(
+    call: &Call,
+    is_it: impl Fn(&ComputeService) -> bool,
+) -> Result<ComputeService, Fault> {
     let services = call.plane.hosts().services().await?.services;
     let found = services.into_iter().find(is_it);
     found.ok_or_else(|| Fault::not_found("The compute service could not be found."))

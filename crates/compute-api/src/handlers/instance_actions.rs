@@ -42,8 +42,7 @@ async fn index(call: Call) -> Answered {
         actions.retain(|action| changed(action).is_some_and(|changed| changed <= before));
     }
     if let Some(marker) = call.query.one("marker") {
-        let place =
-            actions.iter().position(|action| action.request_id.as_deref() == Some(marker));
+        let place = actions.iter().position(|action| action.request_id.as_deref() == Some(marker));
         let missing = || Fault::bad_request(format!("marker [{marker}] not found"));
         actions.drain(..=place.ok_or_else(missing)?);
     }

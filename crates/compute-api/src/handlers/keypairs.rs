@@ -41,12 +41,18 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUwZ3B4bqSQdrbDYV5uOVfBaC9mgmmlXSgKJxnjMzAz example";
 
 fn create_schema() -> Value {
-    wrapped("keypair", object(&["name"], json!({
-        "name": name(),
-        "public_key": {"type": "string"},
-        "type": {"type": "string", "enum": ["ssh", "x509"]},
-        "user_id": {"type": "string", "minLength": 1, "maxLength": 255},
-    })))
+    wrapped(
+        "keypair",
+        object(
+            &["name"],
+            json!({
+                "name": name(),
+                "public_key": {"type": "string"},
+                "type": {"type": "string", "enum": ["ssh", "x509"]},
+                "user_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            }),
+        ),
+    )
 }
 
 /// In whose name: an admin's may be another user's, from 2.10 on.
@@ -84,8 +90,7 @@ async fn index(call: Call) -> Answered {
         keys.drain(..=place.ok_or_else(missing)?);
     }
     keys.truncate(limit as usize);
-    let views: Vec<Value> =
-        keys.iter().map(|key| json!({"keypair": view(&call, key)})).collect();
+    let views: Vec<Value> = keys.iter().map(|key| json!({"keypair": view(&call, key)})).collect();
     let mut body = json!({"keypairs": views});
     if let Some(last) = keys.last().filter(|_| is_paged && keys.len() == limit as usize) {
         let href = call.url(&format!("/os-keypairs?{}", call.query.with("marker", &last.name)));
@@ -153,9 +158,8 @@ async fn delete(call: Call) -> Answered {
 
 /// A new pair of Ed25519 keys: the public line, and the private key as OpenSSH keeps it.
 fn make() -> Result<(Value, String), Fault> {
-    let failed = |_| {
-        Fault::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "No key pair could be made.")
-    };
+    let failed =
+        |_| Fault::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "No key pair could be made.");
     let mut seed = [0; 32];
     let random = ring::rand::SystemRandom::new();
     ring::rand::SecureRandom::fill(&random, &mut seed).map_err(failed)?;

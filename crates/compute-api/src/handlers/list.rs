@@ -14,8 +14,18 @@ use crate::views::server::{Place, brief, whole};
 
 /// What everybody may filter by, whatever the microversion.
 const OPEN: &[&str] = &[
-    "limit", "marker", "sort_key", "sort_dir", "all_tenants", "changes-since", "name", "status",
-    "image", "flavor", "ip", "reservation_id",
+    "limit",
+    "marker",
+    "sort_key",
+    "sort_dir",
+    "all_tenants",
+    "changes-since",
+    "name",
+    "status",
+    "image",
+    "flavor",
+    "ip",
+    "reservation_id",
 ];
 
 /// What everybody may filter by from a microversion on.
@@ -27,30 +37,99 @@ const OPEN_SINCE: &[(u16, &[&str])] = &[
     (
         83,
         &[
-            "availability_zone", "config_drive", "key_name", "created_at", "launched_at",
-            "terminated_at", "power_state", "task_state", "vm_state", "progress", "user_id",
+            "availability_zone",
+            "config_drive",
+            "key_name",
+            "created_at",
+            "launched_at",
+            "terminated_at",
+            "power_state",
+            "task_state",
+            "vm_state",
+            "progress",
+            "user_id",
         ],
     ),
 ];
 
 /// What only an admin may filter by; others' wishes are passed over, as Nova does.
 const ADMIN: &[&str] = &[
-    "deleted", "soft_deleted", "host", "node", "hostname", "tenant_id", "project_id", "uuid",
-    "kernel_id", "ramdisk_id", "launch_index", "root_device_name", "auto_disk_config",
-    "access_ip_v4", "access_ip_v6", "display_name", "display_description", "image_ref",
-    "instance_type_id", "hidden", "metadata",
+    "deleted",
+    "soft_deleted",
+    "host",
+    "node",
+    "hostname",
+    "tenant_id",
+    "project_id",
+    "uuid",
+    "kernel_id",
+    "ramdisk_id",
+    "launch_index",
+    "root_device_name",
+    "auto_disk_config",
+    "access_ip_v4",
+    "access_ip_v6",
+    "display_name",
+    "display_description",
+    "image_ref",
+    "instance_type_id",
+    "hidden",
+    "metadata",
 ];
 
 /// Every key of the query that means something; from 2.75 on another is refused.
 pub(crate) const KEYS: &[&str] = &[
-    "limit", "marker", "sort_key", "sort_dir", "all_tenants", "changes-since", "changes-before",
-    "name", "status", "image", "flavor", "ip", "ip6", "reservation_id", "tags", "tags-any",
-    "not-tags", "not-tags-any", "locked", "availability_zone", "config_drive", "key_name",
-    "created_at", "launched_at", "terminated_at", "power_state", "task_state", "vm_state",
-    "progress", "user_id", "deleted", "soft_deleted", "host", "node", "hostname", "tenant_id",
-    "project_id", "uuid", "kernel_id", "ramdisk_id", "launch_index", "root_device_name",
-    "auto_disk_config", "access_ip_v4", "access_ip_v6", "display_name", "display_description",
-    "image_ref", "instance_type_id", "hidden", "metadata",
+    "limit",
+    "marker",
+    "sort_key",
+    "sort_dir",
+    "all_tenants",
+    "changes-since",
+    "changes-before",
+    "name",
+    "status",
+    "image",
+    "flavor",
+    "ip",
+    "ip6",
+    "reservation_id",
+    "tags",
+    "tags-any",
+    "not-tags",
+    "not-tags-any",
+    "locked",
+    "availability_zone",
+    "config_drive",
+    "key_name",
+    "created_at",
+    "launched_at",
+    "terminated_at",
+    "power_state",
+    "task_state",
+    "vm_state",
+    "progress",
+    "user_id",
+    "deleted",
+    "soft_deleted",
+    "host",
+    "node",
+    "hostname",
+    "tenant_id",
+    "project_id",
+    "uuid",
+    "kernel_id",
+    "ramdisk_id",
+    "launch_index",
+    "root_device_name",
+    "auto_disk_config",
+    "access_ip_v4",
+    "access_ip_v6",
+    "display_name",
+    "display_description",
+    "image_ref",
+    "instance_type_id",
+    "hidden",
+    "metadata",
 ];
 
 /// `GET /servers`.
@@ -245,8 +324,10 @@ fn words(text: &str) -> Vec<String> {
 
 /// Metadata items as the JSON object that Nova takes.
 fn items(text: &str) -> Result<Vec<(String, String)>, Fault> {
-    let items: std::collections::BTreeMap<String, String> = serde_json::from_str(text)
-        .map_err(|_| InvalidField::new("metadata", text, "an object such as {\"key\": \"value\"}"))?;
+    let items: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_| {
+            InvalidField::new("metadata", text, "an object such as {\"key\": \"value\"}")
+        })?;
     Ok(items.into_iter().collect())
 }
 

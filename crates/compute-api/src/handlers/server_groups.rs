@@ -35,18 +35,27 @@ fn create_schema() -> Value {
         "type": "string",
         "enum": ["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"],
     });
-    let rules = object(&[], json!({"max_server_per_host": {
-        "anyOf": [
-            {"type": "integer", "minimum": 1, "maximum": i32::MAX},
-            {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
-        ],
-    }}));
-    wrapped("server_group", object(&["name"], json!({
-        "name": name(),
-        "policies": {"type": "array", "items": policy, "minItems": 1, "maxItems": 1},
-        "policy": policy,
-        "rules": rules,
-    })))
+    let rules = object(
+        &[],
+        json!({"max_server_per_host": {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": i32::MAX},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+            ],
+        }}),
+    );
+    wrapped(
+        "server_group",
+        object(
+            &["name"],
+            json!({
+                "name": name(),
+                "policies": {"type": "array", "items": policy, "minItems": 1, "maxItems": 1},
+                "policy": policy,
+                "rules": rules,
+            }),
+        ),
+    )
 }
 
 fn view(call: &Call, GroupWithMembers { group, members }: &GroupWithMembers) -> Value {

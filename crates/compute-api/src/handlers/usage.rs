@@ -31,7 +31,9 @@ fn times(call: &Call) -> Result<(NaiveDateTime, NaiveDateTime), Fault> {
     let end = call.query.time("end")?.unwrap_or_else(|| Utc::now().naive_utc());
     let start = call.query.time("start")?.unwrap_or(end - TimeDelta::days(DAYS_DEFAULT));
     if end < start {
-        return Err(Fault::bad_request("Invalid start time. The start time cannot occur after the end time."));
+        return Err(Fault::bad_request(
+            "Invalid start time. The start time cannot occur after the end time.",
+        ));
     }
     Ok((start, end))
 }

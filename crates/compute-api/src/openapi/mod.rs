@@ -79,14 +79,16 @@ fn describe(route: &Route) -> Value {
         .map(|(status, schema)| (status.to_string(), answer(*status, *schema)))
         .collect();
     for (status, meaning) in REFUSALS {
-        let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Fault"}}});
+        let content =
+            json!({"application/json": {"schema": {"$ref": "#/components/schemas/Fault"}}});
         let refusal = json!({"description": meaning, "content": content, "headers": headers()});
         responses.insert(status.to_owned(), refusal);
     }
     // A server whose cell does not answer, before the microversion that can say so.
     if route.name == "servers:show" {
         let mut failed = responses["503"].clone();
-        failed["description"] = json!("Its cell does not answer, and the microversion cannot say so.");
+        failed["description"] =
+            json!("Its cell does not answer, and the microversion cannot say so.");
         responses.insert("500".to_owned(), failed);
     }
     let mut operation = json!({
@@ -108,7 +110,8 @@ fn describe(route: &Route) -> Value {
 
 /// One more action at the same path and method.
 fn merge(operation: &mut Value, route: &Route) {
-    let about = format!("{}\n{}", operation["description"].as_str().unwrap_or_default(), about(route));
+    let about =
+        format!("{}\n{}", operation["description"].as_str().unwrap_or_default(), about(route));
     operation["description"] = json!(about);
     if let Some(body) = route.body
         && let Some(schemas) =

@@ -124,11 +124,14 @@ fn servers() -> Map<String, Value> {
         }))),
         one("reservation_id", text()),
     ]});
-    let action = object(&["action", "instance_uuid", "request_id"], json!({
-        "action": text(), "instance_uuid": uuid(), "request_id": nullable(), "user_id": nullable(),
-        "project_id": nullable(), "start_time": plain_time(), "message": nullable(),
-        "updated_at": plain_time(), "events": {"type": "array", "items": {"type": "object"}},
-    }));
+    let action = object(
+        &["action", "instance_uuid", "request_id"],
+        json!({
+            "action": text(), "instance_uuid": uuid(), "request_id": nullable(), "user_id": nullable(),
+            "project_id": nullable(), "start_time": plain_time(), "message": nullable(),
+            "updated_at": plain_time(), "events": {"type": "array", "items": {"type": "object"}},
+        }),
+    );
     map(json!({
         "ServerView": whole,
         "Server": one("server", reference("ServerView")),
@@ -169,17 +172,23 @@ fn flavors() -> Map<String, Value> {
 }
 
 fn projects() -> Map<String, Value> {
-    let key = object(&["name", "public_key", "fingerprint"], json!({
-        "name": text(), "public_key": text(), "fingerprint": text(), "type": text(),
-        "user_id": text(), "private_key": text(), "id": {"type": "integer"},
-        "created_at": plain_time(), "updated_at": {"type": "null"}, "deleted_at": {"type": "null"},
-        "deleted": {"type": "boolean"},
-    }));
-    let group = object(&["id", "name", "members"], json!({
-        "id": uuid(), "name": text(), "members": {"type": "array", "items": uuid()},
-        "policies": {"type": "array"}, "metadata": {"type": "object"}, "policy": text(),
-        "rules": {"type": "object"}, "project_id": nullable(), "user_id": nullable(),
-    }));
+    let key = object(
+        &["name", "public_key", "fingerprint"],
+        json!({
+            "name": text(), "public_key": text(), "fingerprint": text(), "type": text(),
+            "user_id": text(), "private_key": text(), "id": {"type": "integer"},
+            "created_at": plain_time(), "updated_at": {"type": "null"}, "deleted_at": {"type": "null"},
+            "deleted": {"type": "boolean"},
+        }),
+    );
+    let group = object(
+        &["id", "name", "members"],
+        json!({
+            "id": uuid(), "name": text(), "members": {"type": "array", "items": uuid()},
+            "policies": {"type": "array"}, "metadata": {"type": "object"}, "policy": text(),
+            "rules": {"type": "object"}, "project_id": nullable(), "user_id": nullable(),
+        }),
+    );
     let set = json!({"type": "object", "additionalProperties": {"type": ["integer", "string"]}});
     let used = json!({"type": "object", "required": ["id"]});
     let usage = json!({"type": "object", "properties": {
@@ -215,9 +224,12 @@ fn hosts() -> Map<String, Value> {
         "type": "object", "required": ["id", "hypervisor_hostname", "state", "status"],
         "properties": {"id": id, "hypervisor_hostname": text()},
     });
-    let zone = object(&["zoneName", "zoneState", "hosts"], json!({
-        "zoneName": text(), "zoneState": {"type": "object"}, "hosts": {"type": ["object", "null"]},
-    }));
+    let zone = object(
+        &["zoneName", "zoneState", "hosts"],
+        json!({
+            "zoneName": text(), "zoneState": {"type": "object"}, "hosts": {"type": ["object", "null"]},
+        }),
+    );
     map(json!({
         "Zones": one("availabilityZoneInfo", json!({"type": "array", "items": zone})),
         "Services": one("services", json!({"type": "array", "items": service.clone()})),

@@ -277,7 +277,10 @@ fn fault(s: &Shown<'_>) -> Option<Value> {
         "created": time(fault.created_at),
         "message": fault.message,
     });
-    if s.call.ctx.is_admin && fault.code == 500 && let Some(details) = &fault.details {
+    if s.call.ctx.is_admin
+        && fault.code == 500
+        && let Some(details) = &fault.details
+    {
         view["details"] = json!(details);
     }
     Some(view)

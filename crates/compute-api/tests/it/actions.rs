@@ -86,10 +86,15 @@ async fn a_locked_server_is_changed_by_nobody_but_an_admin_and_says_why() {
     let id = api.server(&alice, "web", "1").await;
     act(&alice, &id, json!({"lock": {"locked_reason": "audit"}})).await.ok(202);
     let shown = alice.get(&format!("/servers/{id}")).await.ok(200);
-    assert_eq!((&shown["server"]["locked"], &shown["server"]["locked_reason"]), (&json!(true), &json!("audit")));
+    assert_eq!(
+        (&shown["server"]["locked"], &shown["server"]["locked_reason"]),
+        (&json!(true), &json!("audit"))
+    );
     act(&alice, &id, json!({"os-stop": null})).await.refusal(409, "conflictingRequest");
     alice.delete(&format!("/servers/{id}")).await.refusal(409, "conflictingRequest");
-    act(&alice.at("2.72"), &id, json!({"lock": {"locked_reason": "x"}})).await.refusal(400, "badRequest");
+    act(&alice.at("2.72"), &id, json!({"lock": {"locked_reason": "x"}}))
+        .await
+        .refusal(400, "badRequest");
     act(&alice, &id, json!({"unlock": null})).await.ok(202);
     alice.delete(&format!("/servers/{id}")).await.ok(204);
 }
@@ -182,14 +187,24 @@ async fn key_pairs_and_server_groups_belong_to_who_made_them() {
     let shown = alice.at("2.2").get("/os-keypairs/mine").await.ok(200);
     assert_eq!(shown["keypair"]["fingerprint"], key["fingerprint"]);
     bob.get("/os-keypairs/mine").await.refusal(404, "itemNotFound");
-    alice.post("/os-keypairs", json!({"keypair": {"name": "mine"}})).await.refusal(409, "conflictingRequest");
-    alice.at("2.92").post("/os-keypairs", json!({"keypair": {"name": "x"}})).await.refusal(400, "badRequest");
+    alice
+        .post("/os-keypairs", json!({"keypair": {"name": "mine"}}))
+        .await
+        .refusal(409, "conflictingRequest");
+    alice
+        .at("2.92")
+        .post("/os-keypairs", json!({"keypair": {"name": "x"}}))
+        .await
+        .refusal(400, "badRequest");
     assert_eq!(alice.delete("/os-keypairs/mine").await.status, 202);
 
     let group = json!({"server_group": {"name": "ha", "policies": ["anti-affinity"]}});
     let group = alice.post("/os-server-groups", group).await.ok(200)["server_group"].clone();
     let path = format!("/os-server-groups/{}", group["id"].as_str().expect("an id"));
-    assert_eq!(alice.at("2.64").get(&path).await.ok(200)["server_group"]["policy"], "anti-affinity");
+    assert_eq!(
+        alice.at("2.64").get(&path).await.ok(200)["server_group"]["policy"],
+        "anti-affinity"
+    );
     bob.get(&path).await.refusal(404, "itemNotFound");
     bob.delete(&path).await.refusal(404, "itemNotFound");
     alice.delete(&path).await.ok(204);
@@ -206,7 +221,8 @@ async fn admins_see_hosts_and_close_them() {
     let hypervisors = admin.get("/os-hypervisors/detail").await.ok(200);
     let hypervisors = hypervisors["hypervisors"].as_array().expect("a list").clone();
     assert_eq!(hypervisors.len(), 2);
-    let running: i64 = hypervisors.iter().map(|one| one["running_vms"].as_i64().expect("many")).sum();
+    let running: i64 =
+        hypervisors.iter().map(|one| one["running_vms"].as_i64().expect("many")).sum();
     assert_eq!(running, 1);
     let services = admin.get("/os-services?host=host1").await.ok(200);
     let id = services["services"][0]["id"].as_str().expect("an id").to_owned();

@@ -16,11 +16,31 @@ fn keys(value: &serde_json::Value) -> BTreeSet<&str> {
 
 /// What every server has at 2.1.
 const AT_2_1: &[&str] = &[
-    "id", "name", "status", "tenant_id", "user_id", "metadata", "hostId", "image", "flavor",
-    "created", "updated", "addresses", "accessIPv4", "accessIPv6", "links", "OS-DCF:diskConfig",
-    "OS-EXT-AZ:availability_zone", "config_drive", "key_name", "OS-SRV-USG:launched_at",
-    "OS-SRV-USG:terminated_at", "OS-EXT-STS:task_state", "OS-EXT-STS:vm_state",
-    "OS-EXT-STS:power_state", "os-extended-volumes:volumes_attached",
+    "id",
+    "name",
+    "status",
+    "tenant_id",
+    "user_id",
+    "metadata",
+    "hostId",
+    "image",
+    "flavor",
+    "created",
+    "updated",
+    "addresses",
+    "accessIPv4",
+    "accessIPv6",
+    "links",
+    "OS-DCF:diskConfig",
+    "OS-EXT-AZ:availability_zone",
+    "config_drive",
+    "key_name",
+    "OS-SRV-USG:launched_at",
+    "OS-SRV-USG:terminated_at",
+    "OS-EXT-STS:task_state",
+    "OS-EXT-STS:vm_state",
+    "OS-EXT-STS:power_state",
+    "os-extended-volumes:volumes_attached",
 ];
 
 #[rstest]
@@ -115,9 +135,10 @@ async fn a_key_comes_with_its_microversion_and_not_before(
     let path = format!("/servers/{id}");
     let minor: u16 = first[2..].parse().expect("a minor version");
     let before = format!("2.{}", minor - 1);
-    for (client, has, lacks) in
-        [(&alice, of_all.to_vec(), of_admins.to_vec()), (&admin, [of_all, of_admins].concat(), vec![])]
-    {
+    for (client, has, lacks) in [
+        (&alice, of_all.to_vec(), of_admins.to_vec()),
+        (&admin, [of_all, of_admins].concat(), vec![]),
+    ] {
         let now = client.at(first).get(&path).await.ok(200);
         let then = client.at(&before).get(&path).await.ok(200);
         for key in has {
@@ -143,8 +164,7 @@ async fn the_flavor_is_embedded_from_2_47_on_and_the_image_has_properties_from_2
     assert_eq!(keys(&old["server"]["flavor"]), BTreeSet::from(["id", "links"]));
     let new = alice.at("2.47").get(&path).await.ok(200);
     let flavor = &new["server"]["flavor"];
-    let expected =
-        ["original_name", "ram", "vcpus", "disk", "swap", "ephemeral", "extra_specs"];
+    let expected = ["original_name", "ram", "vcpus", "disk", "swap", "ephemeral", "extra_specs"];
     assert_eq!(keys(flavor), BTreeSet::from(expected));
     assert_eq!((&flavor["original_name"], &flavor["ram"]), (&json!("flavor-1"), &json!(512)));
     assert!(alice.at("2.97").get(&path).await.ok(200)["server"]["image"]["properties"].is_null());
@@ -204,7 +224,8 @@ async fn several_servers_are_numbered_and_a_reservation_names_them() {
     api.settle().await;
     let reservation = reserved["reservation_id"].as_str().expect("a reservation");
     assert!(reservation.starts_with("r-"), "{reservation}");
-    let path = format!("/servers/detail?reservation_id={reservation}&sort_key=display_name&sort_dir=asc");
+    let path =
+        format!("/servers/detail?reservation_id={reservation}&sort_key=display_name&sort_dir=asc");
     let listed = alice.get(&path).await.ok(200);
     let servers = listed["servers"].as_array().expect("a list");
     let names: Vec<_> = servers.iter().map(|server| server["name"].clone()).collect();

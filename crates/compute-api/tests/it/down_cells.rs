@@ -32,7 +32,8 @@ async fn servers_of_a_silent_cell_are_unknown_from_2_69_on_and_left_out_before(
     let listener = silent_listener();
     let hung = api.cells[0].0;
     let url = listener.url(Engine::Postgres);
-    let move_it = format!("UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{hung}'");
+    let move_it =
+        format!("UPDATE cell_mappings SET database_connection = '{url}' WHERE uuid = '{hung}'");
     api.api.execute(&move_it).expect("the mapping is changed");
 
     let begun = Instant::now();
@@ -57,8 +58,17 @@ async fn servers_of_a_silent_cell_are_unknown_from_2_69_on_and_left_out_before(
 
     let shown = alice.get(&format!("/servers/{id}")).await.ok(200)["server"].clone();
     let expected = BTreeSet::from([
-        "id", "status", "tenant_id", "created", "links", "user_id", "image", "flavor",
-        "OS-EXT-AZ:availability_zone", "OS-EXT-STS:power_state", "server_groups",
+        "id",
+        "status",
+        "tenant_id",
+        "created",
+        "links",
+        "user_id",
+        "image",
+        "flavor",
+        "OS-EXT-AZ:availability_zone",
+        "OS-EXT-STS:power_state",
+        "server_groups",
     ]);
     assert_eq!(keys(&shown), expected);
     assert_eq!(shown["OS-EXT-AZ:availability_zone"], "UNKNOWN");

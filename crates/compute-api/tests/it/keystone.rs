@@ -67,19 +67,24 @@ async fn a_token_is_checked_with_keystone_once_and_its_roles_count() {
             tokio::spawn(async move {
                 let io = hyper_util::rt::TokioIo::new(stream);
                 // One that the client drops is no failure of the test.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
             });
         }
     });
 
-    let options = ApiOptions::new(Keystone::new(KeystoneOptions::new(url, "s3cret")).expect("a URL"));
+    let options =
+        ApiOptions::new(Keystone::new(KeystoneOptions::new(url, "s3cret")).expect("a URL"));
     assert!(!format!("{options:?}").contains("s3cret"));
     let Some(api) = TestApi::with(Engine::Sqlite, options).await else { return };
     let member = api.client("of-a-member");
     member.get("/servers").await.ok(200);
     let id = api.server(&member, "web", "1").await;
     let shown = member.get(&format!("/servers/{id}")).await.ok(200);
-    assert_eq!((&shown["server"]["tenant_id"], &shown["server"]["user_id"]), (&json!("p1"), &json!("u1")));
+    assert_eq!(
+        (&shown["server"]["tenant_id"], &shown["server"]["user_id"]),
+        (&json!("p1"), &json!("u1"))
+    );
     // Two logins, since the first had expired; one more check for that; and no other.
     assert_eq!(asked.logins.load(Ordering::SeqCst), 2);
     assert_eq!(asked.checks.load(Ordering::SeqCst), 2);
