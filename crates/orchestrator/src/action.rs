@@ -22,7 +22,8 @@ use crate::operation::{ActionOperation, Operation, sequence_of_action};
 use crate::rebuild::Rebuilding;
 use crate::report::ReportError;
 
-/// Why an action or a change was not done. Nothing has changed.
+/// Why an action or a change was not done. Nothing has changed, but where a database failed on the way:
+/// then it may be asked for again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActionError {
@@ -238,7 +239,10 @@ impl Orchestrator {
             .await
             .map_err(|error: CellChangeError| error.of(live.cell, uuid, action.name()))?;
         self.0.wake.notify_one();
-        self.dispatch_cell(live.cell).await?;
+        // It is stored; what could not be sent now is sent later.
+        if let Err(error) = self.dispatch_cell(live.cell).await {
+            tracing::warn!(instance = %uuid, cell = %live.cell, error = &error as &dyn std::error::Error, "an action is not sent yet");
+        }
         Ok(())
     }
 

@@ -100,7 +100,10 @@ impl Orchestrator {
         let key_data = self.key_data(ctx, &asked, live.deadline).await?;
         let rebuilding = Arc::new(Rebuilding::new(asked, live.instance.clone(), key_data));
         self.begin(ctx, &live, Action::Rebuild, Some(Arc::clone(&rebuilding))).await?;
-        self.note_rebuild(&rebuilding, live.deadline).await?;
+        // It is under way; what is known of it while its cell does not answer may be old then.
+        if let Err(error) = self.note_rebuild(&rebuilding, live.deadline).await {
+            tracing::warn!(instance = %uuid, error = &error as &dyn std::error::Error, "a rebuild is not noted");
+        }
         Ok(self.0.router.show(ctx, uuid).await?)
     }
 

@@ -293,5 +293,6 @@ async fn only_the_report_of_the_last_action_counts_and_a_failure_is_a_fault(
     let refused = action_error(test.plane.reset_state(&ctx, uuid, VmState::Active).await);
     assert!(matches!(refused, ActionError::AdminOnly { .. }), "{refused}");
     test.plane.delete(&ctx, uuid).await.unwrap();
+    test.plane.settle().await.unwrap();
     test.check_at_rest();
 }

@@ -227,8 +227,7 @@ async fn services_hypervisors_and_zones_are_those_of_all_cells(
         Engine::MariaDb => "mysql://nobody@127.0.0.1:1/nothing",
     };
     test.point(test.cell(0), nowhere);
-    let fresh = ControlPlane::open(test.config.clone()).await.unwrap();
-    let partly = fresh.hosts().services().await.unwrap();
+    let partly = test.plane.hosts().services().await.unwrap();
     assert_eq!(partly.services.len(), 1);
     let down: Vec<CellUuid> = partly.down_cells.iter().map(|(cell, _)| *cell).collect();
     assert_eq!(down, [test.cell(0)]);
@@ -239,7 +238,6 @@ async fn services_hypervisors_and_zones_are_those_of_all_cells(
         detailed: false,
     };
     let admin = RequestContext::admin().with_timeout(Duration::from_secs(20));
-    let usages = fresh.usage(&admin, &query).await.unwrap();
+    let usages = test.plane.usage(&admin, &query).await.unwrap();
     assert_eq!((usages.projects.len(), usages.down_cells.len()), (1, 1));
-    fresh.close().await.unwrap();
 }
