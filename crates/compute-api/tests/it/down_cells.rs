@@ -79,6 +79,6 @@ async fn servers_of_a_silent_cell_are_unknown_from_2_69_on_and_left_out_before(
     assert_eq!(old.get("/servers").await.ids().len(), known.len());
     old.get(&format!("/servers/{id}")).await.refusal(500, "computeFault");
     // What cannot be done now may be done later.
-    let stop = alice.post(&format!("/servers/{id}/action"), serde_json::json!({"os-stop": null}));
-    stop.await.refusal(503, "serviceUnavailable");
+    let (path, stop) = (format!("/servers/{id}/action"), serde_json::json!({"os-stop": null}));
+    alice.post(&path, stop).await.refusal(503, "serviceUnavailable");
 }
