@@ -42,9 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
         action!("unlock" MEMBER unlock, "Unlocks a server.", plain),
         action!("os-resetState" ADMIN reset_state, "Sets the state of a server.")
             .body(reset_schema, || json!({"os-resetState": {"state": "active"}})),
-        action!("rebuild" MEMBER rebuild, "Builds a server anew from an image.")
-            .body(rebuild_schema, rebuild_example)
-            .gives(202, "ServerChanged"),
+        action!("rebuild" MEMBER rebuild, "Builds a server anew from an image, and shows it.")
+            .body(rebuild_schema, rebuild_example),
     ]
 }
 

@@ -108,7 +108,8 @@ fn describe(route: &Route) -> Value {
     operation
 }
 
-/// One more action at the same path and method.
+/// One more action at the same path and method. Its answer is that of the first: without a body, since
+/// a document cannot say that a body may be missing.
 fn merge(operation: &mut Value, route: &Route) {
     let about =
         format!("{}\n{}", operation["description"].as_str().unwrap_or_default(), about(route));
@@ -119,9 +120,6 @@ fn merge(operation: &mut Value, route: &Route) {
                 .as_array_mut()
     {
         schemas.push((body.schema)());
-    }
-    for (status, schema) in route.answers.iter().filter(|(_, schema)| schema.is_some()) {
-        operation["responses"][status.to_string()] = answer(*status, *schema);
     }
 }
 

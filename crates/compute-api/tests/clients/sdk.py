@@ -69,7 +69,19 @@ assert listed(status="active") == ["web-1", "web-2", "web-3"]
 assert listed(name="^web-[12]") == ["web-1", "web-2"]
 assert listed(flavor="huge") == ["large"]
 assert listed(image=IMAGE) == ["large", "web-1", "web-2", "web-3"]
-assert listed(host=web.compute_host or "none") != listed(host="none")
+web = compute.get_server(web)
+same_host = [s.name for s in [web, *map(compute.get_server, others)] if s.compute_host == web.compute_host]
+assert listed(compute_host=web.compute_host) == sorted(same_host), web.compute_host
+assert listed(compute_host="none") == []
+assert listed(project_id="admin") == ["large", "web-1", "web-2", "web-3"]
+assert listed(user_id="nobody") == []
+assert listed(vm_state="error") == ["large"]
+assert listed(power_state=1) == ["web-1", "web-2", "web-3"]
+assert listed(launch_index=0) == ["large", "web-1", "web-2", "web-3"]
+assert listed(hostname="web-2") == ["web-2"]
+assert listed(ipv4_address="10.") == []
+if minor >= 66:
+    assert listed(changes_before="2020-01-01T00:00:00Z") == []
 assert listed(changes_since="2199-01-01T00:00:00Z") == []
 assert listed(all_projects=True) == ["large", "web-1", "web-2", "web-3"]
 assert compute.find_server("web-2").id == others[0].id

@@ -112,7 +112,7 @@ async fn what_fits_nowhere_is_accepted_and_stands_in_error_with_its_reason(
 }
 
 #[rstest]
-#[case("2.3", &[], &["OS-EXT-SRV-ATTR:host", "OS-EXT-SRV-ATTR:hostname", "OS-EXT-SRV-ATTR:user_data"])]
+#[case("2.3", &[], &["OS-EXT-SRV-ATTR:reservation_id", "OS-EXT-SRV-ATTR:hostname", "OS-EXT-SRV-ATTR:user_data"])]
 #[case("2.9", &["locked"], &[])]
 #[case("2.16", &[], &["host_status"])]
 #[case("2.19", &["description"], &[])]
