@@ -4,6 +4,7 @@ use cellzero::{Action, VmState};
 use serde_json::{Value, json};
 
 use crate::call::{Answered, Call, Reply};
+use crate::fault::Fault;
 use crate::handlers::change::{rebuild, rebuild_example, rebuild_schema};
 use crate::route::{Route, route};
 use crate::schema::{object, wrapped};
@@ -42,6 +43,11 @@ pub(crate) fn routes() -> Vec<Route> {
         action!("unlock" MEMBER unlock, "Unlocks a server.", plain),
         action!("os-resetState" ADMIN reset_state, "Sets the state of a server.")
             .body(reset_schema, || json!({"os-resetState": {"state": "active"}})),
+        Route {
+            answers: vec![(204, None)],
+            ..action!("forceDelete" MEMBER force_delete, "Deletes a server at once.", plain)
+        },
+        action!("restore" MEMBER restore, "Brings back a server that was deleted softly.", plain),
         action!("rebuild" MEMBER rebuild, "Builds a server anew from an image, and shows it.")
             .body(rebuild_schema, rebuild_example),
     ]
@@ -111,6 +117,22 @@ async fn lock(call: Call) -> Answered {
 async fn unlock(call: Call) -> Answered {
     call.plane.unlock(&call.ctx, call.server()?).await?;
     Ok(Reply::accepted())
+}
+
+/// Nothing is kept of a delete here, so each is one at once.
+async fn force_delete(call: Call) -> Answered {
+    call.plane.delete(&call.ctx, call.server()?).await?;
+    Ok(Reply::no_content())
+}
+
+/// Nothing is deleted softly here, so there is nothing to bring back.
+async fn restore(call: Call) -> Answered {
+    let uuid = call.server()?;
+    let instance = call.plane.show(&call.ctx, uuid).await?;
+    Err(Fault::conflict(match instance.home.is_cell0() {
+        true => format!("cannot restore instance {uuid}: it is buried in cell0"),
+        false => format!("cannot restore instance {uuid}: it is not deleted"),
+    }))
 }
 
 async fn reset_state(call: Call) -> Answered {

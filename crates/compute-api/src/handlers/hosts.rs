@@ -151,10 +151,7 @@ async fn change_service(call: Call) -> Answered {
         true => {
             let id = call.param("service_id");
             let found = find_service(&call, |service| service.uuid.as_deref() == Some(id)).await?;
-            let disable = match call.body["status"].as_str() {
-                Some(status) => Some(status == "disabled"),
-                None => None,
-            };
+            let disable = call.body["status"].as_str().map(|status| status == "disabled");
             (found, disable)
         }
         false => {

@@ -121,6 +121,12 @@ fn merge(operation: &mut Value, route: &Route) {
     {
         schemas.push((body.schema)());
     }
+    for (status, schema) in &route.answers {
+        let known = &mut operation["responses"][status.to_string()];
+        if known.is_null() {
+            *known = answer(*status, *schema);
+        }
+    }
 }
 
 fn about(route: &Route) -> String {

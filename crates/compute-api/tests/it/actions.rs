@@ -63,7 +63,9 @@ async fn a_buried_server_refuses_every_action_and_says_where_it_is(
     let id = api.server(&alice, "large", "huge").await;
     let mut asked = 0;
     for operation in operations() {
-        if !operation.path.ends_with("/action") || operation.policy == Policy::Needs(Role::Admin) {
+        let is_delete = operation.name == "forceDelete";
+        let is_for_admins = operation.policy == Policy::Needs(Role::Admin);
+        if !operation.path.ends_with("/action") || is_delete || is_for_admins {
             continue;
         }
         let body = operation.example.expect("an action has a body");
