@@ -19,7 +19,7 @@ MODULES = [
     "test_server_metadata_negative", "test_server_tags", "test_instance_actions",
     "test_instance_actions_negative", "test_server_actions", "test_availability_zone",
     "test_server_group", "test_server_addresses", "test_server_addresses_negative",
-    "test_disk_config", "test_servers_microversions", "test_server_password",
+    "test_disk_config", "test_servers_microversions",
 ]
 IMAGES = ["70a599e0-31e7-49b7-b260-868f441e862b", "4d8c2a56-3f0e-4b27-9a53-5f0d9e3c8a10"]
 folder = tempfile.mkdtemp(prefix="tempest-")
