@@ -7,4 +7,6 @@ mod down_cells;
 mod keystone;
 mod lists;
 mod others;
+mod served;
 mod support;
+mod ui;
