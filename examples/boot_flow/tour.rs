@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail, ensure};
 use cellzero::{
-    ActionError, ControlPlane, Instance, InstanceUuid, ListQuery, ReadError, RequestContext,
+    Action, ActionError, ControlPlane, Instance, InstanceUuid, ListQuery, ReadError, RequestContext,
     Write as Refused,
 };
 use cellzero_examples::fleet::{LiveCell, home_name};
@@ -93,7 +93,7 @@ pub(crate) async fn reboot(
         .flat_map(Outcome::instances)
         .find(|instance| !instance.home.is_cell0())
         .context("no instance lives in a cell")?;
-    plane.reboot(ctx, live.uuid).await?;
+    plane.act(ctx, live.uuid, Action::Reboot).await?;
     plane.settle().await?;
     let shown = plane.show(ctx, live.uuid).await?;
     ensure!(shown.status() == "ACTIVE", "after its reboot it is {}", shown.status());
@@ -101,7 +101,7 @@ pub(crate) async fn reboot(
     let actions: Vec<&str> = actions.iter().map(|action| action.action.as_str()).collect();
     writeln!(out, "In a live cell, allowed: {} is {} again.", live.uuid, shown.status())?;
     writeln!(out, "  Its actions: {}.", actions.join(", "))?;
-    match plane.reboot(ctx, buried).await {
+    match plane.act(ctx, buried, Action::Reboot).await {
         Err(Refused::Failed(error @ ActionError::InstanceInvalidState { .. })) => {
             writeln!(out, "In cell0, refused: {error}")?;
         }

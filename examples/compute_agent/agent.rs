@@ -128,7 +128,9 @@ impl Agent {
                 }
                 Report::Built { instance_uuid, host, sequence }
             }
-            OperationMessage::Reboot(_) => Report::Rebooted { instance_uuid, host, sequence },
+            OperationMessage::Action(_) => {
+                Report::Acted { instance_uuid, host, sequence, failure: None }
+            }
             // Also for what was never built: nothing of it is left.
             _ => Report::Destroyed { instance_uuid, host, sequence },
         }

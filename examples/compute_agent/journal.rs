@@ -73,7 +73,7 @@ impl Journal {
     /// The instances that run here.
     pub(crate) fn running(&self) -> Vec<InstanceUuid> {
         let runs =
-            |one: &&Applied| matches!(one.report, Report::Built { .. } | Report::Rebooted { .. });
+            |one: &&Applied| matches!(one.report, Report::Built { .. } | Report::Acted { .. });
         self.last.values().filter(runs).map(|one| one.instance_uuid).collect()
     }
 

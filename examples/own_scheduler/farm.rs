@@ -8,8 +8,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cellzero::{
-    BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, OperationUuid,
-    RebootOperation, ReleaseOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, OperationUuid,
+    ReleaseOperation,
 };
 
 /// The build farm. A clone is another handle to the same one.
@@ -72,8 +72,8 @@ impl Dispatch for Farm {
     }
 
     /// Done at once.
-    async fn reboot(&self, operation: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.with(|orders| orders.log.push(format!("reboot {}", operation.instance_uuid)));
+    async fn act(&self, operation: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.with(|orders| orders.log.push(format!("{} {}", operation.action.name(), operation.instance_uuid)));
         Ok(Dispatched::Done)
     }
 }

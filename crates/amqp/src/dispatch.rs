@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cellzero::{
-    BuildOperation, CellMapping, DestroyOperation, Dispatch, DispatchError, Dispatched,
-    RebootOperation, ReleaseOperation,
+    ActionOperation, BuildOperation, CellMapping, DestroyOperation, Dispatch, DispatchError, Dispatched,
+    ReleaseOperation,
 };
 
 use crate::error::AmqpError;
@@ -160,11 +160,11 @@ impl Dispatch for AmqpDispatch {
         self.other("a release of volumes and ports")?.release(o).await
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        let message = OperationMessage::Reboot(o.clone());
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        let message = OperationMessage::Action(o.clone());
         match self.publish(o.cell.as_ref(), &o.host, message).await? {
             Some(dispatched) => Ok(dispatched),
-            None => self.other(&cell_name(o.cell.as_ref()))?.reboot(o).await,
+            None => self.other(&cell_name(o.cell.as_ref()))?.act(o).await,
         }
     }
 }

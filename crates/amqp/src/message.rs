@@ -1,8 +1,7 @@
 //! An operation as it travels: its body, and what stands in its properties.
 
 use cellzero::{
-    BuildOperation, CellUuid, DestroyOperation, InstanceUuid, OperationUuid, RebootOperation,
-    ReleaseOperation,
+    ActionOperation, BuildOperation, CellUuid, DestroyOperation, InstanceUuid, OperationUuid, ReleaseOperation,
 };
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
@@ -29,18 +28,19 @@ pub enum OperationMessage {
     Destroy(DestroyOperation),
     /// Release volumes and ports of one that never had a host. It goes to no host's queue.
     Release(ReleaseOperation),
-    /// Reboot one.
-    Reboot(RebootOperation),
+    /// Do with one what its `action` says.
+    #[serde(alias = "reboot")]
+    Action(ActionOperation),
 }
 
 impl OperationMessage {
-    /// Its name: `build`, `destroy`, `release` or `reboot`.
+    /// Its name: `build`, `destroy`, `release` or `action`.
     pub fn name(&self) -> &'static str {
         match self {
             OperationMessage::Build(_) => "build",
             OperationMessage::Destroy(_) => "destroy",
             OperationMessage::Release(_) => "release",
-            OperationMessage::Reboot(_) => "reboot",
+            OperationMessage::Action(_) => "action",
         }
     }
 
@@ -50,7 +50,7 @@ impl OperationMessage {
             OperationMessage::Build(o) => o.id,
             OperationMessage::Destroy(o) => o.id,
             OperationMessage::Release(o) => o.id,
-            OperationMessage::Reboot(o) => o.id,
+            OperationMessage::Action(o) => o.id,
         }
     }
 
@@ -60,7 +60,7 @@ impl OperationMessage {
             OperationMessage::Build(o) => o.instance_uuid,
             OperationMessage::Destroy(o) => o.instance_uuid,
             OperationMessage::Release(o) => o.instance_uuid,
-            OperationMessage::Reboot(o) => o.instance_uuid,
+            OperationMessage::Action(o) => o.instance_uuid,
         }
     }
 
@@ -70,7 +70,7 @@ impl OperationMessage {
             OperationMessage::Build(o) => o.sequence,
             OperationMessage::Destroy(o) => o.sequence,
             OperationMessage::Release(o) => o.sequence,
-            OperationMessage::Reboot(o) => o.sequence,
+            OperationMessage::Action(o) => o.sequence,
         }
     }
 
@@ -80,7 +80,7 @@ impl OperationMessage {
             OperationMessage::Build(o) => o.attempt,
             OperationMessage::Destroy(o) => o.attempt,
             OperationMessage::Release(o) => o.attempt,
-            OperationMessage::Reboot(o) => o.attempt,
+            OperationMessage::Action(o) => o.attempt,
         }
     }
 

@@ -38,27 +38,31 @@ pub enum Report {
         /// Of the destroy.
         sequence: i64,
     },
-    /// It has rebooted one.
-    Rebooted {
+    /// It has done with one what an action asked for, or could not.
+    #[serde(alias = "rebooted")]
+    Acted {
         /// The instance.
         instance_uuid: InstanceUuid,
         /// The host.
         host: String,
-        /// Of the reboot.
+        /// Of the action.
         sequence: i64,
+        /// Why it could not, in a sentence that the instance's user may read; none where it is done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// It is there, and has this size.
     Host(ComputeNode),
 }
 
 impl Report {
-    /// Its name: `built`, `failed`, `destroyed`, `rebooted` or `host`.
+    /// Its name: `built`, `failed`, `destroyed`, `acted` or `host`.
     pub fn name(&self) -> &'static str {
         match self {
             Report::Built { .. } => "built",
             Report::Failed { .. } => "failed",
             Report::Destroyed { .. } => "destroyed",
-            Report::Rebooted { .. } => "rebooted",
+            Report::Acted { .. } => "acted",
             Report::Host(_) => "host",
         }
     }

@@ -235,8 +235,8 @@ async fn apply(plane: &ControlPlane, cell: CellUuid, report: Report) -> Outcome 
         Report::Destroyed { instance_uuid, sequence, .. } => {
             compute.destroyed(instance_uuid, sequence).await
         }
-        Report::Rebooted { instance_uuid, host, sequence } => {
-            compute.rebooted(cell, instance_uuid, &host, sequence).await
+        Report::Acted { instance_uuid, host, sequence, failure } => {
+            compute.acted(cell, instance_uuid, (&host, sequence), failure.as_deref()).await
         }
         Report::Host(node) => return apply_host(plane, cell, node).await,
     };

@@ -534,6 +534,8 @@ pub enum HandBack {
     Without(Vec<CellUuid>),
     /// After this time, in any cell.
     After(TimeDelta),
+    /// At once, since the request was changed meanwhile and no cell is to blame; still not in these.
+    Again(Vec<CellUuid>),
 }
 
 /// Gives instances back after an attempt that found no home, each only at this epoch. One statement
@@ -548,8 +550,10 @@ pub fn hand_back(
     hand_back: &HandBack,
     now: NaiveDateTime,
 ) -> Result<(), DatabaseError> {
+    let named = |cells: &Vec<CellUuid>| Some(serde_json::json!(cells).to_string());
     let (excluded, not_before, placements, attempts) = match hand_back {
-        HandBack::Without(cells) => (Some(serde_json::json!(cells).to_string()), None, 1, 0),
+        HandBack::Without(cells) => (named(cells), None, 1, 0),
+        HandBack::Again(cells) => (named(cells), None, 0, 0),
         HandBack::After(wait) => (None, now.checked_add_signed(*wait), 0, 1),
     };
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
@@ -617,6 +621,27 @@ pub fn begin_retry(
         ))
         .execute(conn.sql())?;
     Ok(epoch)
+}
+
+/// Notes that the request of an instance was changed, whose row the caller has locked: what was read
+/// of it before can no longer decide, and its outline is this. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn note_change(
+    conn: &mut ApiConnection,
+    uuid: InstanceUuid,
+    outline: Outline,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    diesel::update(boot_states::table.find(uuid.text()))
+        .set((
+            outline,
+            boot_states::request_version.eq(boot_states::request_version + 1),
+            boot_states::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
 }
 
 /// Begins a new epoch of an instance, whose row the caller has locked: what an earlier epoch still

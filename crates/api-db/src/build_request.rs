@@ -52,6 +52,27 @@ pub fn insert(
     Ok(())
 }
 
+/// Writes the instance of a build request anew, but for its block devices and tags; says whether there
+/// is one. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn replace(
+    conn: &mut ApiConnection,
+    instance: &Instance,
+    now: NaiveDateTime,
+) -> Result<bool, DatabaseError> {
+    let row =
+        build_requests::table.filter(build_requests::instance_uuid.eq(instance.uuid.text()));
+    let replaced = diesel::update(row)
+        .set((
+            build_requests::instance.eq(wrap_instance(instance)),
+            build_requests::updated_at.eq(now),
+        ))
+        .execute(conn.sql())?;
+    Ok(replaced == 1)
+}
+
 /// Deletes these build requests; says how many there were. One statement for each five hundred.
 ///
 /// # Errors
@@ -451,6 +472,7 @@ fn instance(
         access_ip_v4: data.access_ip_v4,
         access_ip_v6: data.access_ip_v6,
         locked: data.locked.unwrap_or(false),
+        locked_by: None,
         hidden: false,
         metadata: data.metadata,
         system_metadata: data.system_metadata,

@@ -1,6 +1,6 @@
 //! Flavors, with their extra specs and the projects that may use private ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::Flavor;
@@ -201,6 +201,36 @@ pub fn allow(
         .collect();
     insert_rows!(conn, flavor_projects::table, rows);
     Ok(())
+}
+
+/// The row ids of the private flavors that a project may use. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn of_project(
+    conn: &mut ApiConnection,
+    project_id: &str,
+) -> Result<BTreeSet<i32>, DatabaseError> {
+    let ids: Vec<i32> = flavor_projects::table
+        .filter(flavor_projects::project_id.eq(project_id))
+        .select(flavor_projects::flavor_id)
+        .load(conn.sql())?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Takes a private flavor from a project; says whether it might use it. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn deny(
+    conn: &mut ApiConnection,
+    flavor_id: i32,
+    project_id: &str,
+) -> Result<bool, DatabaseError> {
+    let access = flavor_projects::table
+        .filter(flavor_projects::flavor_id.eq(flavor_id))
+        .filter(flavor_projects::project_id.eq(project_id));
+    Ok(diesel::delete(access).execute(conn.sql())? == 1)
 }
 
 /// The projects that may use a private flavor, sorted. One statement.

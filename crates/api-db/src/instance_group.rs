@@ -1,13 +1,17 @@
 //! Instance groups, which users know as server groups: instances with a common placement policy.
 
+use std::collections::HashMap;
+
 use cellzero_database::{DatabaseError, insert_rows};
 use cellzero_types::InstanceUuid;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::ApiConnection;
-use crate::schema::{instance_group_member, instance_group_policy, instance_groups};
+use crate::schema::{
+    instance_group_member, instance_group_policy, instance_groups, instance_mappings,
+};
+use crate::{ApiConnection, IN_LIST_MAX};
 
 /// A server group with its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,38 +20,130 @@ pub struct InstanceGroup {
     pub id: i32,
     /// What users know it by.
     pub uuid: Uuid,
+    /// Its name, which others may have too.
+    pub name: String,
     /// Its project.
     pub project_id: String,
+    /// Who made it.
+    pub user_id: String,
     /// `affinity`, `anti-affinity`, `soft-affinity` or `soft-anti-affinity`.
     pub policy: String,
     /// With anti-affinity: the most members on one host.
     pub max_server_per_host: u32,
 }
 
-/// The group with this uuid, where there is one. One statement.
-///
-/// # Errors
-/// The database's.
-pub fn find(conn: &mut ApiConnection, uuid: Uuid) -> Result<Option<InstanceGroup>, DatabaseError> {
-    type Row = (i32, Option<String>, Option<String>, Option<String>);
-    let row: Option<Row> = instance_groups::table
-        .left_join(instance_group_policy::table)
-        .filter(instance_groups::uuid.eq(uuid.to_string()))
-        .select((
+type Row =
+    (i32, String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+
+macro_rules! select_groups {
+    () => {
+        instance_groups::table.left_join(instance_group_policy::table).select((
             instance_groups::id,
+            instance_groups::uuid,
+            instance_groups::name,
             instance_groups::project_id,
+            instance_groups::user_id,
             instance_group_policy::policy.nullable(),
             instance_group_policy::rules.nullable(),
         ))
-        .first(conn.sql())
-        .optional()?;
-    Ok(row.map(|(id, project_id, policy, rules)| InstanceGroup {
+    };
+}
+
+fn group(
+    (id, uuid, name, project_id, user_id, policy, rules): Row,
+) -> Result<InstanceGroup, DatabaseError> {
+    Ok(InstanceGroup {
         id,
-        uuid,
+        uuid: Uuid::try_parse(&uuid)
+            .map_err(|_| DatabaseError::damaged(format!("server group {id} has uuid {uuid:?}")))?,
+        name: name.unwrap_or_default(),
         project_id: project_id.unwrap_or_default(),
+        user_id: user_id.unwrap_or_default(),
         policy: policy.unwrap_or_default(),
         max_server_per_host: max_server_per_host(rules.as_deref()),
-    }))
+    })
+}
+
+/// The group with this uuid, where there is one. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn find(conn: &mut ApiConnection, uuid: Uuid) -> Result<Option<InstanceGroup>, DatabaseError> {
+    let row: Option<Row> = select_groups!()
+        .filter(instance_groups::uuid.eq(uuid.to_string()))
+        .first(conn.sql())
+        .optional()?;
+    row.map(group).transpose()
+}
+
+/// The groups of a project, or of all, by row id. One statement.
+///
+/// # Errors
+/// The database's, or a damaged uuid.
+pub fn all(
+    conn: &mut ApiConnection,
+    project_id: Option<&str>,
+) -> Result<Vec<InstanceGroup>, DatabaseError> {
+    let select = select_groups!().order(instance_groups::id);
+    let rows: Vec<Row> = match project_id {
+        Some(project) => select.filter(instance_groups::project_id.eq(project)).load(conn.sql())?,
+        None => select.load(conn.sql())?,
+    };
+    rows.into_iter().map(group).collect()
+}
+
+/// The members of these groups that are not deleted, in the order in which they joined. One statement
+/// for each five hundred groups.
+///
+/// # Errors
+/// The database's.
+pub fn living_members(
+    conn: &mut ApiConnection,
+    group_ids: &[i32],
+) -> Result<HashMap<i32, Vec<InstanceUuid>>, DatabaseError> {
+    let mut members: HashMap<i32, Vec<InstanceUuid>> = HashMap::new();
+    for ids in group_ids.chunks(IN_LIST_MAX) {
+        let rows: Vec<(i32, Option<String>)> = instance_group_member::table
+            .inner_join(
+                instance_mappings::table.on(instance_mappings::instance_uuid
+                    .nullable()
+                    .eq(instance_group_member::instance_uuid)),
+            )
+            .filter(instance_group_member::group_id.eq_any(ids))
+            .filter(
+                instance_mappings::queued_for_delete
+                    .eq(false)
+                    .or(instance_mappings::queued_for_delete.is_null()),
+            )
+            .order(instance_group_member::id)
+            .select((instance_group_member::group_id, instance_group_member::instance_uuid))
+            .load(conn.sql())?;
+        for (id, uuid) in rows {
+            // Nova lets anything stand here.
+            let uuid: Option<InstanceUuid> = uuid.and_then(|uuid| uuid.parse().ok());
+            members.entry(id).or_default().extend(uuid);
+        }
+    }
+    Ok(members)
+}
+
+/// Deletes a group with its policy and its list of members, which stay what they are. Three statements.
+/// To be called in a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn delete(conn: &mut ApiConnection, group_id: i32) -> Result<(), DatabaseError> {
+    diesel::delete(
+        instance_group_member::table.filter(instance_group_member::group_id.eq(group_id)),
+    )
+    .execute(conn.sql())?;
+    diesel::delete(
+        instance_group_policy::table.filter(instance_group_policy::group_id.eq(group_id)),
+    )
+    .execute(conn.sql())?;
+    diesel::delete(instance_groups::table.filter(instance_groups::id.eq(group_id)))
+        .execute(conn.sql())?;
+    Ok(())
 }
 
 /// Nova keeps rules as JSON, the number as text: `{"max_server_per_host": "2"}`.

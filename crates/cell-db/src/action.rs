@@ -15,6 +15,10 @@ use crate::schema::{instance_actions, instance_actions_events};
 pub const CREATE: &str = "create";
 /// The action of one that was retried from cell0.
 pub const RETRY: &str = "retry";
+/// The action of one that was locked.
+pub const LOCK: &str = "lock";
+/// The action of one that was unlocked.
+pub const UNLOCK: &str = "unlock";
 
 #[derive(Insertable)]
 #[diesel(table_name = instance_actions, treat_none_as_default_value = false)]
@@ -151,7 +155,7 @@ pub(crate) fn insert_past(
     for past in actions {
         let row = NewAction {
             created_at: past.start_time.unwrap_or(now),
-            updated_at: past.finish_time,
+            updated_at: past.updated_at.or(past.finish_time),
             action: &past.action,
             instance_uuid,
             request_id: past.request_id.as_deref().unwrap_or_default(),
@@ -306,6 +310,7 @@ type ActionRow = (
     Option<String>,
     Option<NaiveDateTime>,
     Option<NaiveDateTime>,
+    Option<NaiveDateTime>,
     Option<String>,
 );
 type EventRow = (
@@ -318,15 +323,94 @@ type EventRow = (
     Option<String>,
 );
 
-/// How many actions an instance has had. One statement.
+/// How many actions an instance has had that its host was told of. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn count(conn: &mut CellConnection, uuid: InstanceUuid) -> Result<i64, DatabaseError> {
     Ok(instance_actions::table
         .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        // Whoever locks it must not make the host's next report look old.
+        .filter(instance_actions::action.ne_all([LOCK, UNLOCK]))
         .count()
         .get_result(conn.sql())?)
+}
+
+/// The latest action of this name. One statement.
+fn latest(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    action: &str,
+) -> Result<Option<i32>, DatabaseError> {
+    Ok(instance_actions::table
+        .filter(instance_actions::instance_uuid.eq(uuid.text()))
+        .filter(instance_actions::action.eq(action))
+        .order(instance_actions::id.desc())
+        .select(instance_actions::id)
+        .first(conn.sql())
+        .optional()?)
+}
+
+/// Records that `ctx` did `action` to an instance, and that its work on `host` begins. Three
+/// statements.
+///
+/// # Errors
+/// The database's.
+pub fn begin(
+    conn: &mut CellConnection,
+    (ctx, uuid): (&RequestContext, InstanceUuid),
+    (action, event): (&str, &str),
+    host: &str,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    add(conn, ctx, uuid, action, now)?;
+    let Some(action_id) = latest(conn, uuid, action)? else { return Ok(()) };
+    let event = PastEvent {
+        created_at: Some(now),
+        event,
+        action_id,
+        start_time: Some(now),
+        finish_time: None,
+        result: None,
+        host: Some(host),
+        details: None,
+        deleted: 0,
+    };
+    diesel::insert_into(instance_actions_events::table).values(&event).execute(conn.sql())?;
+    Ok(())
+}
+
+/// Ends the open event of the latest action of this name, well or with what went wrong. Three
+/// statements.
+///
+/// # Errors
+/// The database's.
+pub fn end(
+    conn: &mut CellConnection,
+    uuid: InstanceUuid,
+    action: &str,
+    failure: Option<&str>,
+    now: NaiveDateTime,
+) -> Result<(), DatabaseError> {
+    let Some(action_id) = latest(conn, uuid, action)? else { return Ok(()) };
+    let open = instance_actions_events::table
+        .filter(instance_actions_events::action_id.eq(action_id))
+        .filter(instance_actions_events::finish_time.is_null());
+    diesel::update(open)
+        .set((
+            instance_actions_events::finish_time.eq(now),
+            instance_actions_events::updated_at.eq(now),
+            instance_actions_events::result.eq(failure.map_or("Success", |_| "Error")),
+            instance_actions_events::details.eq(failure),
+        ))
+        .execute(conn.sql())?;
+    diesel::update(instance_actions::table.filter(instance_actions::id.eq(action_id)))
+        .set((
+            instance_actions::updated_at.eq(now),
+            instance_actions::message.eq(failure.map(|_| "Error")),
+        ))
+        .execute(conn.sql())?;
+    Ok(())
 }
 
 /// What was done to an instance, oldest first, with the steps of each. Two statements.
@@ -349,12 +433,23 @@ pub fn of_instance(
             instance_actions::project_id,
             instance_actions::start_time,
             instance_actions::finish_time,
+            instance_actions::updated_at,
             instance_actions::message,
         ))
         .load(conn.sql())?;
     let mut events = events_of(conn, actions.iter().map(|row| row.0).collect())?;
     let actions = actions.into_iter().map(
-        |(id, action, request_id, user_id, project_id, start_time, finish_time, message)| {
+        |(
+            id,
+            action,
+            request_id,
+            user_id,
+            project_id,
+            start_time,
+            finish_time,
+            updated_at,
+            message,
+        )| {
             InstanceAction {
                 action: action.unwrap_or_default(),
                 request_id,
@@ -362,6 +457,7 @@ pub fn of_instance(
                 project_id,
                 start_time,
                 finish_time,
+                updated_at,
                 message,
                 events: events.remove(&id).unwrap_or_default(),
             }

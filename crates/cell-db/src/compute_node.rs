@@ -92,6 +92,10 @@ const INITIAL_RATIOS: (f64, f64, f64) = (4.0, 1.0, 1.0);
 /// A live compute node, whoever wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeSeen {
+    /// The row id.
+    pub id: i32,
+    /// Its uuid.
+    pub uuid: Option<String>,
     /// What it says of itself. Its traits are not kept in a cell, so there are none.
     pub node: ComputeNode,
     /// Whether it is marked as mapped; only a note, for Nova's own tools.
@@ -101,6 +105,8 @@ pub struct NodeSeen {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = compute_nodes)]
 struct NodeRow {
+    id: i32,
+    uuid: Option<String>,
     host: Option<String>,
     hypervisor_hostname: Option<String>,
     vcpus: i32,
@@ -133,7 +139,7 @@ impl NodeRow {
             hypervisor_version: self.hypervisor_version,
             traits: BTreeSet::new(),
         };
-        Some(NodeSeen { node, mapped: self.mapped.unwrap_or(0) != 0 })
+        Some(NodeSeen { id: self.id, uuid: self.uuid, node, mapped: self.mapped.unwrap_or(0) != 0 })
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct NewRow<'a> {
     display_description: Option<&'a str>,
     availability_zone: Option<&'a str>,
     locked: bool,
+    locked_by: Option<&'a str>,
     instance_type_id: Option<i32>,
     uuid: &'a str,
     root_device_name: Option<&'a str>,
@@ -93,6 +94,7 @@ impl<'a> NewRow<'a> {
             display_description: instance.display_description.as_deref(),
             availability_zone: instance.availability_zone.as_deref(),
             locked: instance.locked,
+            locked_by: instance.locked_by.as_deref(),
             instance_type_id: instance.instance_type_id,
             uuid,
             root_device_name: instance.root_device_name.as_deref(),
@@ -215,6 +217,7 @@ struct Row {
     auto_disk_config: Option<bool>,
     root_device_name: Option<String>,
     locked: Option<bool>,
+    locked_by: Option<String>,
     hidden: Option<bool>,
     created_at: Option<NaiveDateTime>,
     updated_at: Option<NaiveDateTime>,
@@ -337,6 +340,7 @@ fn whole(
         access_ip_v4: address(access_ip_v4),
         access_ip_v6: address(access_ip_v6),
         locked: row.locked.unwrap_or(false),
+        locked_by: row.locked_by,
         hidden: row.hidden.unwrap_or(false),
         metadata: BTreeMap::new(),
         system_metadata: BTreeMap::new(),
@@ -421,41 +425,26 @@ pub fn mark_built(
     Ok(changed == 1)
 }
 
-/// Sets the task of a live instance in `vm_state`, but only while its task is `from`; says whether
-/// it did. One statement.
-///
-/// # Errors
-/// The database's.
-pub fn change_task(
-    conn: &mut CellConnection,
-    uuid: InstanceUuid,
-    vm_state: &VmState,
-    (from, to): (Option<&TaskState>, Option<&TaskState>),
-    now: NaiveDateTime,
-) -> Result<bool, DatabaseError> {
-    let live = instances::table
-        .filter(instances::uuid.eq(uuid.text()))
-        .filter(instances::deleted.eq(0))
-        .filter(instances::vm_state.eq(vm_state.as_str()));
-    let values =
-        (instances::task_state.eq(to.map(TaskState::as_str)), instances::updated_at.eq(now));
-    let changed = match from {
-        None => diesel::update(live.filter(instances::task_state.is_null()))
-            .set(values)
-            .execute(conn.sql())?,
-        Some(from) => diesel::update(live.filter(instances::task_state.eq(from.as_str())))
-            .set(values)
-            .execute(conn.sql())?,
-    };
-    Ok(changed == 1)
-}
-
 /// How many live instances stand in this cell. One statement.
 ///
 /// # Errors
 /// The database's.
 pub fn count(conn: &mut CellConnection) -> Result<i64, DatabaseError> {
     Ok(instances::table.filter(instances::deleted.eq(0)).count().get_result(conn.sql())?)
+}
+
+/// How many live instances stand on each host of this cell. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn count_by_host(conn: &mut CellConnection) -> Result<Vec<(String, i64)>, DatabaseError> {
+    let rows: Vec<(Option<String>, i64)> = instances::table
+        .filter(instances::deleted.eq(0))
+        .filter(instances::host.is_not_null())
+        .group_by(instances::host)
+        .select((instances::host, diesel::dsl::count_star()))
+        .load(conn.sql())?;
+    Ok(rows.into_iter().filter_map(|(host, count)| Some((host?, count))).collect())
 }
 
 /// How many live instances stand in this cell by project and vm_state, of one project or of all,

@@ -21,6 +21,7 @@ pub mod block_device;
 pub mod build;
 pub mod buried;
 pub mod census;
+pub mod change;
 pub mod compute_node;
 pub mod fault;
 pub mod fence;
@@ -34,6 +35,7 @@ pub mod schema;
 pub mod security_group;
 pub mod service;
 pub mod tag;
+pub mod usage;
 pub mod verdict;
 pub mod whole;
 

@@ -102,6 +102,44 @@ pub fn live(conn: &mut CellConnection) -> Result<Vec<ServiceSeen>, DatabaseError
     Ok(rows.into_iter().filter_map(seen).collect())
 }
 
+/// A service of a cell, whoever wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = services)]
+pub struct ServiceRow {
+    /// The row id.
+    pub id: i32,
+    /// Its uuid.
+    pub uuid: Option<String>,
+    /// Its host.
+    pub host: Option<String>,
+    /// Its program, such as `nova-compute`.
+    pub binary: Option<String>,
+    /// Whether an operator has taken it out of scheduling.
+    pub disabled: Option<bool>,
+    /// Why.
+    pub disabled_reason: Option<String>,
+    /// Whether an operator has declared it down.
+    pub forced_down: Option<bool>,
+    /// When it reported last.
+    pub last_seen_up: Option<NaiveDateTime>,
+    /// When its row changed last.
+    pub updated_at: Option<NaiveDateTime>,
+    /// When it reported first.
+    pub created_at: Option<NaiveDateTime>,
+}
+
+/// All live services by row id. One statement.
+///
+/// # Errors
+/// The database's.
+pub fn all(conn: &mut CellConnection) -> Result<Vec<ServiceRow>, DatabaseError> {
+    Ok(services::table
+        .filter(services::deleted.eq(0))
+        .order(services::id)
+        .select(ServiceRow::as_select())
+        .load(conn.sql())?)
+}
+
 /// Takes a host's compute service out of scheduling, or back in. Says whether there is one.
 /// One statement.
 ///

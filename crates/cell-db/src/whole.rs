@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cellzero_database::{DatabaseError, ErrorKind, transaction};
-use cellzero_types::nova_object::NovaList;
 use cellzero_types::{
     BootHistory, CellUuid, Instance, InstanceFault, InstanceUuid, RequestContext, VmState,
 };
@@ -21,6 +20,7 @@ use diesel::prelude::*;
 
 use crate::action::{self, NewAction, NewEvent};
 use crate::block_device::{self, NewBlockDevice};
+use crate::change;
 use crate::fault::{self, NewFault};
 use crate::instance::{self, NewExtra, NewInfoCache, NewRow, WithDeleted};
 use crate::label;
@@ -251,7 +251,7 @@ fn insert_instances(
 ) -> Result<(), DatabaseError> {
     let uuids = texts(new.iter().map(|new| &new.instance.uuid));
     let with_uuid = || new.iter().map(|new| &new.instance).zip(uuids.iter().map(String::as_str));
-    let keypairs: Vec<String> = new.iter().map(|new| keypairs(&new.instance)).collect();
+    let keypairs: Vec<String> = new.iter().map(|new| change::key_pairs(&new.instance)).collect();
 
     let rows: Vec<_> = with_uuid().map(|(i, uuid)| NewRow::new(i, uuid, now)).collect();
     instance::insert(conn, &rows)?;
@@ -390,20 +390,6 @@ impl NewInstance {
             Some(_) => action::RETRY,
         }
     }
-}
-
-/// The key pairs of an instance in Nova's envelope.
-fn keypairs(instance: &Instance) -> String {
-    let keypair = instance.key_name.as_ref().map(|name| {
-        serde_json::json!({
-            "name": name,
-            "user_id": instance.user_id,
-            "public_key": instance.key_data,
-            "type": "ssh",
-        })
-    });
-    serde_json::json!(NovaList::wrap(("KeyPairList", "1.3"), ("KeyPair", "1.4"), keypair))
-        .to_string()
 }
 
 /// The instances, each whole, in no order; those that do not stand here are left out.
@@ -656,7 +642,7 @@ pub fn complete(
         };
     }
     if restore!(instance_extra) == 0 {
-        let keypairs = keypairs(instance);
+        let keypairs = change::key_pairs(instance);
         instance::insert_extra(conn, &[NewExtra::new(instance, &uuid, &keypairs, now)])?;
     }
     if restore!(instance_info_caches) == 0 {

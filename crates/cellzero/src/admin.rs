@@ -2,20 +2,25 @@
 //! what the compute side reports.
 
 mod aggregates;
+mod compute_hosts;
 mod flavors;
 mod hosts;
+mod key_pairs;
 mod quotas;
+mod server_groups;
 
 pub use aggregates::Aggregates;
+pub use compute_hosts::{ComputeService, Hypervisor, Hypervisors, Services, Zone, ZoneHost};
 pub use flavors::Flavors;
 pub use hosts::{Host, Hosts};
+pub use key_pairs::KeyPairs;
 pub use quotas::{Quota, Quotas};
+pub use server_groups::{GroupWithMembers, ServerGroups};
 
-use cellzero_api_db::{ApiConnection, instance_group, key_pair};
+use cellzero_api_db::ApiConnection;
 use cellzero_database::{DatabaseError, database_error_source, transaction};
 use cellzero_orchestrator::ReportError;
-use cellzero_types::{CellUuid, InstanceUuid, InvalidField, RequestContext, text};
-use uuid::Uuid;
+use cellzero_types::{CellUuid, InstanceUuid};
 
 use crate::observed::{observed_alone, observed_in};
 use crate::{AdminError, ControlPlane, Write};
@@ -79,77 +84,6 @@ impl ControlPlane {
     }
 }
 
-/// The key pairs of users.
-#[derive(Debug)]
-pub struct KeyPairs<'a>(&'a ControlPlane);
-
-impl KeyPairs<'_> {
-    /// Adds a key pair of the user of `ctx`.
-    ///
-    /// # Errors
-    /// [`AdminError::Invalid`] for a bad name or key; the database's unique violation where the
-    /// user has one of this name.
-    pub async fn create(
-        &self,
-        ctx: &RequestContext,
-        name: &str,
-        public_key: &str,
-    ) -> Result<(), AdminError> {
-        self.0.writer()?;
-        text::check_name("key_name", name)?;
-        text::check("public_key", public_key, 65_535)?;
-        let (user, name, key) = (ctx.user_id.clone(), name.to_owned(), public_key.to_owned());
-        self.0
-            .change("create_key_pair", move |conn| {
-                let now = conn.now();
-                Ok(key_pair::insert(conn, &user, &name, &key, now)?)
-            })
-            .await
-    }
-}
-
-/// The server groups of projects.
-#[derive(Debug)]
-pub struct ServerGroups<'a>(&'a ControlPlane);
-
-impl ServerGroups<'_> {
-    /// Adds a server group of the project of `ctx`. `max_server_per_host` counts for
-    /// anti-affinity.
-    ///
-    /// # Errors
-    /// [`AdminError::Invalid`] for a bad name or an unknown policy.
-    pub async fn create(
-        &self,
-        ctx: &RequestContext,
-        name: &str,
-        policy: &str,
-        max_server_per_host: u32,
-    ) -> Result<Uuid, AdminError> {
-        self.0.writer()?;
-        text::check_name("server group name", name)?;
-        let policies = ["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"];
-        if !policies.contains(&policy) {
-            let expected = format!("one of {}", policies.join(", "));
-            return Err(InvalidField::new("policy", policy, expected).into());
-        }
-        if max_server_per_host == 0 {
-            return Err(InvalidField::new("max_server_per_host", 0, "at least 1").into());
-        }
-        let uuid = Uuid::new_v4();
-        let owner = (ctx.project_id.clone(), ctx.user_id.clone());
-        let (name, policy) = (name.to_owned(), policy.to_owned());
-        self.0
-            .change("create_server_group", move |conn| {
-                let now = conn.now();
-                let rules = (policy.as_str(), max_server_per_host);
-                let group = (uuid, name.as_str());
-                instance_group::insert(conn, (&owner.0, &owner.1), group, rules, now)?;
-                Ok(uuid)
-            })
-            .await
-    }
-}
-
 /// What compute hosts report about instances.
 #[derive(Debug)]
 pub struct Compute<'a>(&'a ControlPlane);
@@ -206,19 +140,21 @@ impl Compute<'_> {
         observed_in("destroyed", (None, Some(uuid)), destroyed).await.map_err(Write::Failed)
     }
 
-    /// A host has rebooted an instance: it is ACTIVE with no task again. `sequence` is the reboot
+    /// A host has done what it was asked to do with an instance: it is in the state that this leads to,
+    /// with no task. Or it could not, and says why in `failure`: then the instance is in the state that
+    /// it had, in ERROR after a rebuild, and the user reads the reason in its fault. `sequence` is the
     /// operation's.
     ///
     /// # Errors
-    /// [`ReportError::Stale`] where it is not rebooting by that operation.
-    pub async fn rebooted(
+    /// [`ReportError::Stale`] where it is not under way by that operation.
+    pub async fn acted(
         &self,
         cell: CellUuid,
         uuid: InstanceUuid,
-        host: &str,
-        sequence: i64,
+        (host, sequence): (&str, i64),
+        failure: Option<&str>,
     ) -> Result<(), Write<ReportError>> {
-        let rebooted = self.0.orchestrator()?.rebooted(cell, uuid, host, sequence);
-        observed_in("rebooted", (Some(cell), Some(uuid)), rebooted).await.map_err(Write::Failed)
+        let acted = self.0.orchestrator()?.acted(cell, uuid, (host, sequence), failure);
+        observed_in("acted", (Some(cell), Some(uuid)), acted).await.map_err(Write::Failed)
     }
 }

@@ -41,9 +41,13 @@ mod error;
 mod observed;
 mod open;
 mod plane;
+mod server;
 mod worker;
 
-pub use admin::{Aggregates, Compute, Flavors, Host, Hosts, KeyPairs, Quota, Quotas, ServerGroups};
+pub use admin::{
+    Aggregates, Compute, ComputeService, Flavors, GroupWithMembers, Host, Hosts, Hypervisor,
+    Hypervisors, KeyPairs, Quota, Quotas, ServerGroups, Services, Zone, ZoneHost,
+};
 pub use cells::{CellsAdmin, MappedCell0};
 pub use config::Config;
 pub use databases::Databases;
@@ -55,6 +59,7 @@ pub use cellzero_api_db::aggregate::AggregateWithHosts;
 pub use cellzero_api_db::boot_state::Ticket;
 pub use cellzero_api_db::cell_mapping::{MappingChange, mask_passwords};
 pub use cellzero_api_db::host_capacity::HostCapacity;
+pub use cellzero_api_db::instance_group::InstanceGroup;
 pub use cellzero_api_db::quota::{LimitSource, QuotaLimits, QuotaResource, Usage};
 pub use cellzero_api_db::waiting::WaitingState;
 pub use cellzero_api_db::{ApiDatabase, CellMapping};
@@ -65,22 +70,12 @@ pub use cellzero_database::{
     drop_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, Action, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions,
-    BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError,
-    DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError,
-    Dispatched, Dump, DuplicateHost, EventType, ExplainError, Explanation, FindCellError, Finding,
-    FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions,
-    Mapped, NewCell, Notification, NotificationFault, NotificationPayload, Notifier,
-    OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Priority, Progress, PurgeOptions,
-    PurgeReport, RebootOperation, ReleaseOperation, Removal, RemovedCell, Repair, ReportError,
-    RequestSpecSummary, RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since,
-    StatusOptions, StatusReport, SyncReport, SyncedDatabase, SystemUuids, TracingNotifier,
-    UpdateCellError, UuidSource, WhatIf,
+    Accepted, ActionError, ActionOperation, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions, BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError, DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError, Dispatched, Dump, DuplicateHost, EventType, ExplainError, Explanation, FindCellError, Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions, Mapped, NewCell, Notification, NotificationFault, NotificationPayload, Notifier, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Priority, Progress, PurgeOptions, PurgeReport, RebuildFrom, ReleaseOperation, Removal, RemovedCell, Repair, ReportError, RequestSpecSummary, RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since, StatusOptions, StatusReport, SyncReport, SyncedDatabase, SystemUuids, TagsChanged, TracingNotifier, UpdateCellError, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, BuriedAs, BuriedGroup, Cell0Report, CellAnswered, CellError, CellReport,
-    Clearance, InstanceCount, InstanceCounts, Page, ReadError, SkipReason, TriageError,
-    Whereabouts,
+    Clearance, DownCells, InstanceCount, InstanceCounts, InstanceUsage, Page, ProjectUsage,
+    ReadError, SkipReason, TriageError, UsageQuery, Usages, Whereabouts,
 };
 pub use cellzero_scheduler::{
     Aggregate, Decision, FilterSchedulerOptions, GroupPolicy, HostState, Scheduler, SchedulerError,

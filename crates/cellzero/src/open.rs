@@ -70,6 +70,7 @@ impl ControlPlane {
             admin_timeout: config.admin_timeout,
             base_dir,
             service_down_after: config.filter_scheduler.service_down_after,
+            default_zone: config.filter_scheduler.default_availability_zone.clone(),
             cell0_url: cell0,
         }))
     }
@@ -104,6 +105,7 @@ impl ControlPlane {
             admin_timeout: config.admin_timeout,
             base_dir,
             service_down_after: config.filter_scheduler.service_down_after,
+            default_zone: config.filter_scheduler.default_availability_zone.clone(),
             cell0_url: cell0_url(&config, &url)?,
         }))
     }

@@ -1,5 +1,6 @@
 //! The plane: what an embedder holds.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,18 @@ use cellzero_api_db::waiting::{self, WaitingState};
 use cellzero_api_db::{ApiDatabase, build_request};
 use cellzero_database::{Counters, DatabaseError, DatabaseUrl, Deadline, Options};
 use cellzero_orchestrator::{
-    Accepted, ActionError, ArchiveError, ArchiveOptions, ArchiveReport, BootError, DeleteError,
-    ExplainError, Explanation, FsckError, FsckOptions, FsckReport, MapError, MapOptions, Mapped,
-    Orchestrator, Progress, PurgeOptions, PurgeReport, Repair, RetryError, SettleError, Settled,
-    WhatIf, explain, fsck,
+    Accepted, ArchiveError, ArchiveOptions, ArchiveReport, BootError, DeleteError, ExplainError,
+    Explanation, FsckError, FsckOptions, FsckReport, MapError, MapOptions, Mapped, Orchestrator,
+    Progress, PurgeOptions, PurgeReport, Repair, RetryError, SettleError, Settled, WhatIf, explain,
+    fsck,
 };
 use cellzero_router::{
-    Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError, Whereabouts,
+    Cell0Report, InstanceCounts, Page, ReadError, Router, TriageError, UsageQuery, Usages,
+    Whereabouts,
 };
 use cellzero_types::{
     BootRequest, CellUuid, Instance, InstanceAction, InstanceUuid, ListQuery, PlaneUuid,
-    RequestContext, Verdict,
+    RequestContext, RequestSpec, Verdict,
 };
 
 use futures_util::Stream;
@@ -46,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) base_dir: Option<PathBuf>,
     /// After so long a silence a host is down.
     pub(crate) service_down_after: Duration,
+    /// The availability zone of a host that is in no other.
+    pub(crate) default_zone: String,
     /// Where cell0 is made, unless it is said.
     pub(crate) cell0_url: DatabaseUrl,
 }
@@ -243,6 +247,48 @@ impl ControlPlane {
         uuid: InstanceUuid,
     ) -> Result<Vec<InstanceAction>, ReadError> {
         observed("actions", ctx, Some(uuid), self.0.router.actions(ctx, uuid)).await
+    }
+
+    /// What was done to an instance that may be deleted, as long as it is not archived, oldest first.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    pub async fn actions_with_deleted(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Vec<InstanceAction>, ReadError> {
+        let actions = self.0.router.actions_with_deleted(ctx, uuid);
+        observed("actions_with_deleted", ctx, Some(uuid), actions).await
+    }
+
+    /// What was asked for each of these instances, of those that `ctx` may see: hints, zone and server
+    /// group as the request named them. Deleted ones and others are left out. Two statements for each
+    /// five hundred.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn request_specs(
+        &self,
+        ctx: &RequestContext,
+        uuids: &[InstanceUuid],
+    ) -> Result<HashMap<InstanceUuid, RequestSpec>, ReadError> {
+        observed("request_specs", ctx, None, self.0.router.request_specs(ctx, uuids)).await
+    }
+
+    /// What the instances of a project, or of all for an admin, used in a period, deleted ones too as
+    /// long as they are not archived. Buried ones never ran. One statement in the API database; in each
+    /// cell, all at once, two for each five hundred instances.
+    ///
+    /// # Errors
+    /// [`ReadError::Invalid`] where the period ends before it begins, or where one that is not an admin
+    /// asks for another project; else the API database's. A cell that does not answer is named.
+    pub async fn usage(
+        &self,
+        ctx: &RequestContext,
+        query: &UsageQuery,
+    ) -> Result<Usages, ReadError> {
+        observed("usage", ctx, None, self.0.router.usage(ctx, query)).await
     }
 
     /// Why an instance is buried, as data; none where it is not. One who is not an admin gets what
@@ -482,19 +528,6 @@ impl ControlPlane {
         }
         let deadline = Deadline::after(ctx.timeout);
         Ok(self.0.api.run("read_waiting", deadline, move |conn| waiting::find(conn, uuid)).await?)
-    }
-
-    /// Reboots an instance. A buried one allows no action but delete and retry.
-    ///
-    /// # Errors
-    /// [`ActionError::InstanceInvalidState`] unless it is ACTIVE with no task, in a live cell.
-    pub async fn reboot(
-        &self,
-        ctx: &RequestContext,
-        uuid: InstanceUuid,
-    ) -> Result<(), Write<ActionError>> {
-        let reboot = async { self.orchestrator()?.reboot(ctx, uuid).await.map_err(Write::Failed) };
-        observed("reboot", ctx, Some(uuid), reboot).await
     }
 
     /// Checks that the plane is what the boot protocol promises, and with [`Repair::Yes`] repairs

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use cellzero::{
-    BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InstanceUuid,
-    OperationUuid, RebootOperation, ReleaseOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InstanceUuid,
+    OperationUuid, ReleaseOperation,
 };
 
 /// One of so many effects is delivered and its acknowledgement lost, so that it comes again.
@@ -67,7 +67,7 @@ impl Dispatch for EffectLog {
         self.note("release", o.id, o.instance_uuid, o.sequence, NO_HOST)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.note("reboot", o.id, o.instance_uuid, o.sequence, &o.host)
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.note(o.action.name(), o.id, o.instance_uuid, o.sequence, &o.host)
     }
 }

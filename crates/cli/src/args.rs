@@ -17,6 +17,7 @@ use crate::commands::host::Host;
 use crate::commands::instance::Instance;
 use crate::commands::quota::Quota;
 use crate::commands::recover::Recover;
+use crate::commands::serve::Serve;
 use crate::commands::status::Status;
 use crate::commands::worker::Worker;
 use crate::exit::{COMMON, Exit};
@@ -190,6 +191,7 @@ pub(crate) enum Command {
     Fsck(Fsck),
     Recover(Recover),
     Worker(Worker),
+    Serve(Box<Serve>),
     Completions(Completions),
     #[command(hide = true)]
     CommandsPage(CommandsPage),
@@ -211,6 +213,7 @@ impl Command {
             Command::Fsck(command) => go(command, session).await,
             Command::Recover(command) => go(command, session).await,
             Command::Worker(command) => go(command, session).await,
+            Command::Serve(command) => go(*command, session).await,
             Command::Completions(command) => go(command, session).await,
             Command::CommandsPage(command) => go(command, session).await,
         }

@@ -17,7 +17,7 @@ use cellzero_api_db::{
     ApiConnection, boot_state, build_request, claim, instance_group, instance_mapping, request_spec,
 };
 use cellzero_cell_db::outbox::OutboxRow;
-use cellzero_cell_db::{block_device, instance, whole};
+use cellzero_cell_db::{block_device, change, instance, whole};
 use cellzero_database::{DatabaseError, Deadline, transaction};
 use cellzero_router::CellError;
 use cellzero_types::{
@@ -41,6 +41,12 @@ pub enum DeleteError {
         /// The uuid that was asked for.
         uuid: InstanceUuid,
     },
+    /// It is locked, and the caller is no admin; HTTP 409.
+    #[error("instance {uuid} is locked; unlock it first")]
+    InstanceIsLocked {
+        /// The instance.
+        uuid: InstanceUuid,
+    },
     /// It moved to its next home at every look. Asking again helps.
     #[error("instance {uuid} changes its home right now; ask again")]
     Moving {
@@ -54,6 +60,8 @@ pub enum DeleteError {
 
 /// What the transaction of the API database did.
 enum Step {
+    /// Nothing: whether it is locked is to be asked of this cell first.
+    AskLock(CellUuid),
     Gone,
     /// Deleted by an earlier call whose sweep is still to end.
     Pending,
@@ -76,9 +84,15 @@ impl Orchestrator {
         uuid: InstanceUuid,
     ) -> Result<(), DeleteError> {
         let deadline = Deadline::after(ctx.timeout);
+        // The cell that was asked whether the instance is locked.
+        let mut asked = None;
         for look in 0..MOVES_MAX {
-            let (step, owner) = self.decide_delete(ctx, uuid, deadline).await?;
+            let (step, owner) = self.decide_delete(ctx, uuid, asked, deadline).await?;
             match step {
+                Step::AskLock(cell) => {
+                    self.check_not_locked(ctx, uuid, cell).await?;
+                    asked = Some(cell);
+                }
                 // It stood at the first look: another delete was faster, and both have succeeded.
                 Step::Gone if look > 0 => return Ok(()),
                 Step::Gone => return Err(DeleteError::InstanceNotFound { uuid }),
@@ -106,10 +120,32 @@ impl Orchestrator {
         Err(DeleteError::Moving { uuid })
     }
 
+    /// Refuses what is locked in its cell. A lock that the cell does not say within half the caller's
+    /// time holds nothing back: a delete in a down cell is decided.
+    async fn check_not_locked(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+        cell: CellUuid,
+    ) -> Result<(), DeleteError> {
+        let deadline = Deadline::after(ctx.timeout / 2);
+        let Ok(handle) = self.0.router.cells().get(cell, deadline).await else { return Ok(()) };
+        let read = move |conn: &mut _| change::is_locked(conn, uuid);
+        match handle.ask("read_lock", deadline, read).await {
+            Ok(Some(true)) => Err(DeleteError::InstanceIsLocked { uuid }),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(instance = %uuid, %cell, error = &error as &dyn std::error::Error, "deleted without knowing whether it is locked");
+                Ok(())
+            }
+        }
+    }
+
     async fn decide_delete(
         &self,
         ctx: &RequestContext,
         uuid: InstanceUuid,
+        asked: Option<CellUuid>,
         deadline: Deadline,
     ) -> Result<(Step, Owner), DatabaseError> {
         let ctx = ctx.clone();
@@ -120,6 +156,13 @@ impl Orchestrator {
                 let Some(mapping) = mapping.filter(|m| ctx.may_see(&m.project_id)) else {
                     return Ok((Step::Gone, Owner::default()));
                 };
+                // Only in a live cell is anything locked, and an admin minds no lock.
+                let home = mapping.cell.filter(|cell| !cell.is_cell0());
+                if let Some(cell) = home.filter(|_| !ctx.is_admin && !mapping.queued_for_delete)
+                    && asked != Some(cell)
+                {
+                    return Ok((Step::AskLock(cell), Owner::default()));
+                }
                 let step =
                     transaction(conn, "delete", |conn| delete_in_transaction(conn, &mapping, id))?;
                 let request_id = Some(ctx.request_id);

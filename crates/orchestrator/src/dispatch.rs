@@ -23,7 +23,7 @@ use cellzero_types::{CellUuid, InstanceUuid, OperationUuid};
 
 use crate::Orchestrator;
 use crate::operation::{
-    BUILD, DispatchError, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of,
+    ACTION, BUILD, DispatchError, Dispatched, Operation, REBOOT, ReleaseOperation, sequence_of,
 };
 use crate::report::ReportError;
 
@@ -110,7 +110,8 @@ impl Orchestrator {
 
     /// Splits effects by where their instances stand in the API database.
     async fn confirmed(&self, cell: CellUuid, due: Vec<OutboxRow>) -> Result<Due, DatabaseError> {
-        let conditional = |row: &OutboxRow| row.operation == BUILD || row.operation == REBOOT;
+        let conditional =
+            |row: &OutboxRow| [BUILD, ACTION, REBOOT].contains(&row.operation.as_str());
         let uuids: Vec<InstanceUuid> =
             due.iter().filter(|row| conditional(row)).map(|row| row.instance_uuid).collect();
         let standings = match uuids.is_empty() {
@@ -234,7 +235,7 @@ impl Orchestrator {
             Operation::Build(operation) => dispatch.build(operation).await?,
             Operation::Destroy(operation) => dispatch.destroy(operation).await?,
             Operation::Release(operation) => dispatch.release(operation).await?,
-            Operation::Reboot(operation) => dispatch.reboot(operation).await?,
+            Operation::Action(operation) => dispatch.act(operation).await?,
         };
         match answer {
             Dispatched::Done => Ok(self.done(handle, &operation).await?),
@@ -251,7 +252,7 @@ impl Orchestrator {
         let applied = match operation {
             Operation::Build(o) => self.apply_built(handle, o.instance_uuid, &o.host).await,
             Operation::Destroy(o) => self.apply_destroyed(o.instance_uuid).await,
-            Operation::Reboot(o) => self.apply_rebooted(handle, o.instance_uuid).await,
+            Operation::Action(o) => self.apply_acted(handle, o.instance_uuid, o.action, None).await,
             Operation::Release(_) => Ok(()),
         };
         match applied {

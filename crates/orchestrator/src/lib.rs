@@ -15,9 +15,9 @@
 //! | 7 dispatch | [`dispatch`] | cells, API | sends what the outboxes hold |
 //!
 //! [`operation`] has the effects that are sent and the [`Dispatch`] that takes them; [`delete`],
-//! [`retry`] and [`action`] are what users ask for later, [`report`] is what hosts say, and
-//! [`reschedule`] what follows where they could not build. [`explain`] says of a burial whether it
-//! would still be one, and [`auto_retry`] retries what fits by now.
+//! [`retry`], [`action`], [`rebuild`], [`lock`] and [`change`] are what users ask for later, [`report`]
+//! is what hosts say, and [`reschedule`] what follows where they could not build. [`explain`] says of a
+//! burial whether it would still be one, and [`auto_retry`] retries what fits by now.
 //! [`discover`], [`remove_host`] and [`map_instances`] are how the hosts and the instances of a cell
 //! that others filled come into the plane, and how hosts leave it. [`setup`] and [`cell_change`] make,
 //! change and remove cells, [`sync`] migrates all databases.
@@ -32,6 +32,7 @@ pub mod archive;
 pub mod auto_retry;
 pub mod basis;
 pub mod cell_change;
+pub mod change;
 pub mod create;
 pub mod decide;
 pub mod delete;
@@ -39,10 +40,12 @@ pub mod discover;
 pub mod dispatch;
 pub mod explain;
 pub mod fsck;
+pub mod lock;
 pub mod map_instances;
 pub mod notification;
 pub mod operation;
 pub mod place;
+pub mod rebuild;
 pub mod remove_host;
 pub mod report;
 pub mod reschedule;
@@ -54,7 +57,8 @@ pub mod sweep;
 pub mod sync;
 
 pub use accept::{Accepted, BootError};
-pub use action::{Action, ActionError};
+pub use action::ActionError;
+pub use change::TagsChanged;
 pub use archive::{
     ArchiveError, ArchiveOptions, ArchiveReport, Progress, PurgeOptions, PurgeReport,
 };
@@ -72,8 +76,8 @@ pub use notification::{
     RequestSpecSummary, TracingNotifier,
 };
 pub use operation::{
-    BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InProcessDispatch,
-    RebootOperation, ReleaseOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched,
+    InProcessDispatch, RebuildFrom, ReleaseOperation,
 };
 pub use report::{HostError, ReportError};
 pub use retry::RetryError;

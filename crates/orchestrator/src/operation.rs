@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use cellzero_api_db::CellMapping;
 use cellzero_cell_db::outbox::OutboxRow;
-use cellzero_types::{BlockDevice, InstanceUuid, Networks, OperationUuid};
+use cellzero_types::{Action, BlockDevice, InstanceUuid, Networks, OperationUuid};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The name of a build in an outbox.
 pub(crate) const BUILD: &str = "build";
-/// The name of a reboot in an outbox.
+/// The name of an action in an outbox.
+pub(crate) const ACTION: &str = "action";
+/// The name that a reboot had before there were other actions.
 pub(crate) const REBOOT: &str = "reboot";
 
 /// How many sequence numbers an epoch has, as a power of two.
@@ -100,9 +103,9 @@ pub struct ReleaseOperation {
     pub cell: Option<Arc<CellMapping>>,
 }
 
-/// Reboot an instance on its host.
+/// Do something with an instance on its host: what users ask for while it lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RebootOperation {
+pub struct ActionOperation {
     /// Stable: the same for every sending.
     pub id: OperationUuid,
     /// The instance.
@@ -114,9 +117,29 @@ pub struct RebootOperation {
     pub attempt: u32,
     /// The host that has it.
     pub host: String,
+    /// What is to be done.
+    #[serde(default = "reboot")]
+    pub action: Action,
+    /// What a rebuild is made from; none for all other actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<RebuildFrom>,
     /// Its cell, as its mapping stands at this sending; there always is one.
     #[serde(skip)]
     pub cell: Option<Arc<CellMapping>>,
+}
+
+/// What an instance is rebuilt from. All else stands in its row by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildFrom {
+    /// The image.
+    pub image: Uuid,
+    /// Whether its ephemeral disk is kept.
+    pub preserve_ephemeral: bool,
+}
+
+/// What an operation of the name `reboot` is, which an earlier version may have left in an outbox.
+fn reboot() -> Action {
+    Action::Reboot
 }
 
 /// An effect, as the outbox of a cell holds it.
@@ -126,7 +149,8 @@ pub(crate) enum Operation {
     Build(BuildOperation),
     Destroy(DestroyOperation),
     Release(ReleaseOperation),
-    Reboot(RebootOperation),
+    #[serde(alias = "reboot")]
+    Action(ActionOperation),
 }
 
 impl Operation {
@@ -141,7 +165,7 @@ impl Operation {
             Operation::Build(o) => (&mut o.attempt, &mut o.cell),
             Operation::Destroy(o) => (&mut o.attempt, &mut o.cell),
             Operation::Release(o) => (&mut o.attempt, &mut o.cell),
-            Operation::Reboot(o) => (&mut o.attempt, &mut o.cell),
+            Operation::Action(o) => (&mut o.attempt, &mut o.cell),
         };
         (*attempt, *cell) = (sending, Some(Arc::new(mapping.clone())));
         Ok(operation)
@@ -155,7 +179,7 @@ impl From<Operation> for OutboxRow {
             Operation::Build(o) => (BUILD, o.id, o.instance_uuid, o.sequence, Some(o.host)),
             Operation::Destroy(o) => ("destroy", o.id, o.instance_uuid, o.sequence, Some(o.host)),
             Operation::Release(o) => ("release", o.id, o.instance_uuid, o.sequence, None),
-            Operation::Reboot(o) => (REBOOT, o.id, o.instance_uuid, o.sequence, Some(o.host)),
+            Operation::Action(o) => (ACTION, o.id, o.instance_uuid, o.sequence, Some(o.host)),
         };
         OutboxRow { id, instance_uuid, sequence, operation: name.to_owned(), host, payload }
     }
@@ -201,14 +225,16 @@ pub trait Dispatch: std::fmt::Debug + Send + Sync {
     /// [`DispatchError`] where it could not be handed over; it is sent again.
     async fn release(&self, operation: &ReleaseOperation) -> Result<Dispatched, DispatchError>;
 
-    /// Reboots an instance on its host.
+    /// Does what users ask for while an instance lives: stops, starts, reboots it and so on, on its
+    /// host.
     ///
     /// # Errors
     /// [`DispatchError`] where it could not be handed over; it is sent again.
-    async fn reboot(&self, operation: &RebootOperation) -> Result<Dispatched, DispatchError>;
+    async fn act(&self, operation: &ActionOperation) -> Result<Dispatched, DispatchError>;
 }
 
-/// The default: every operation is done at once, so that an instance becomes ACTIVE in process.
+/// The default: every operation is done at once and well, so that an instance is ACTIVE, stopped and
+/// so on in process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InProcessDispatch;
 
@@ -226,7 +252,7 @@ impl Dispatch for InProcessDispatch {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Done)
     }
 }
@@ -234,6 +260,18 @@ impl Dispatch for InProcessDispatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reboot_that_an_earlier_version_left_in_an_outbox_is_an_action() {
+        let uuid = Uuid::from_u128(1);
+        let left = serde_json::json!({
+            "operation": "reboot", "id": uuid, "instance_uuid": uuid, "sequence": 7,
+            "attempt": 0, "host": "host1",
+        });
+        let read = serde_json::from_value(left).unwrap();
+        let Operation::Action(operation) = read else { panic!("{read:?}") };
+        assert_eq!((operation.action, operation.rebuild), (Action::Reboot, None));
+    }
 
     #[test]
     fn whatever_is_done_at_an_epoch_comes_before_the_next() {

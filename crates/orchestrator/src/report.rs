@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use cellzero_api_db::{boot_state, cell_mapping, claim, host_capacity, host_mapping};
-use cellzero_cell_db::{action, compute_node, fence, instance, service};
+use cellzero_cell_db::{action, change, compute_node, fence, instance, service};
 use cellzero_database::{DatabaseError, Deadline, database_error_source, transaction};
 use cellzero_router::{CellError, CellHandle};
-use cellzero_types::{CellUuid, ComputeNode, InstanceUuid, InvalidField};
+use cellzero_types::{Action, CellUuid, ComputeNode, InstanceUuid, InvalidField};
 use chrono::TimeDelta;
 
 use crate::Orchestrator;
@@ -228,32 +228,38 @@ impl Orchestrator {
         self.apply_built(&handle, uuid, host).await
     }
 
-    /// A host has rebooted an instance: it has no task any more. Only the host that has it, and only
-    /// for the last reboot (`sequence` of its operation), can say so.
+    /// A host has done what it was asked to do with an instance, or says in `failure` why it could not.
+    /// Only the host that has it, and only for the last action (`sequence` of its operation), can say
+    /// so.
     ///
     /// # Errors
-    /// [`ReportError::Stale`] where it is not rebooting by that operation.
-    pub async fn rebooted(
+    /// [`ReportError::Stale`] where it is not under way by that operation.
+    pub async fn acted(
         &self,
         cell: CellUuid,
         uuid: InstanceUuid,
-        host: &str,
-        sequence: i64,
+        (host, sequence): (&str, i64),
+        failure: Option<&str>,
     ) -> Result<(), ReportError> {
         let handle = self.0.router.cells().get(cell, self.step_deadline()).await?;
         let host = host.to_owned();
-        let is_last = handle
-            .run("read_reboot", self.step_deadline(), move |conn| {
+        let under_way = handle
+            .run("read_action", self.step_deadline(), move |conn| {
                 let written = fence::find(conn, uuid)?.and_then(|fence| fence.written_epoch);
                 let last = sequence_of_action(written.unwrap_or(0), action::count(conn, uuid)?);
                 let is_there = instance::host(conn, uuid)?.is_some_and(|there| there == host);
-                Ok::<_, DatabaseError>(is_there && last == sequence)
+                let under_way = change::state_in_task(conn, uuid)?;
+                let action = under_way.and_then(|(_, task)| Action::of_task(&task));
+                Ok::<_, DatabaseError>(action.filter(|_| is_there && last == sequence))
             })
             .await?;
-        if !is_last {
-            return Err(ReportError::Stale { uuid, reason: "another reboot came, or none" });
+        match under_way {
+            Some(action) => self.apply_acted(&handle, uuid, action, failure).await,
+            None => Err(ReportError::Stale {
+                uuid,
+                reason: "another action came, or none is under way",
+            }),
         }
-        self.apply_rebooted(&handle, uuid).await
     }
 
     /// A host has destroyed an instance: its claim is freed. `sequence` is the destroy operation's,

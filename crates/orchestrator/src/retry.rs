@@ -11,7 +11,7 @@
 //! of the first request is not stored, so a retried instance is built without one.
 
 use cellzero_api_db::boot_intent::{self, BootIntent};
-use cellzero_api_db::boot_state::BootState;
+use cellzero_api_db::boot_state::{BootState, Ticket};
 use cellzero_api_db::quota::QuotaLimits;
 use cellzero_api_db::{
     ApiConnection, boot_history, boot_state, build_request, instance_mapping, quota, request_spec,
@@ -78,12 +78,12 @@ impl DatabaseErrorSource for RetryError {
     }
 }
 
-/// A buried instance as it was read, and at which epoch.
+/// A buried instance as it was read, and at which epoch and version.
 #[derive(Clone)]
 struct Buried {
     instance: Instance,
     history: BootHistory,
-    epoch: i64,
+    ticket: Ticket,
 }
 
 impl Orchestrator {
@@ -100,7 +100,7 @@ impl Orchestrator {
         let deadline = Deadline::after(ctx.timeout);
         for _ in 0..CHANGES_MAX {
             let state = self.check_buried(ctx, uuid, deadline).await?;
-            let Some(buried) = self.read_buried(uuid, state.epoch, deadline).await? else {
+            let Some(buried) = self.read_buried(uuid, state.ticket(), deadline).await? else {
                 continue;
             };
             if let Some(accepted) = self.move_to_request(ctx, buried, deadline).await? {
@@ -142,7 +142,7 @@ impl Orchestrator {
     async fn read_buried(
         &self,
         uuid: InstanceUuid,
-        epoch: i64,
+        ticket: Ticket,
         deadline: Deadline,
     ) -> Result<Option<Buried>, RetryError> {
         let cell0 = self.0.router.cells().get(CellUuid::CELL0, deadline).await?;
@@ -155,7 +155,7 @@ impl Orchestrator {
                     actions: action::of_instance(conn, uuid)?,
                     verdicts: verdict::of_instances(conn, &[uuid])?.into_values().collect(),
                 };
-                Ok::<_, DatabaseError>(Some(Buried { instance, history, epoch }))
+                Ok::<_, DatabaseError>(Some(Buried { instance, history, ticket }))
             })
             .await
             .map_err(|source| CellError::Database { cell: CellUuid::CELL0, source })?;
@@ -183,14 +183,15 @@ impl Orchestrator {
 fn move_in_transaction(
     conn: &mut ApiConnection,
     ctx: &RequestContext,
-    Buried { instance, mut history, epoch }: Buried,
+    Buried { instance, mut history, ticket }: Buried,
     fallback: QuotaLimits,
 ) -> Result<Option<Accepted>, RetryError> {
     let now = conn.now();
     let uuid = instance.uuid;
     // The boot state first: its row is the lock of every decision.
     let Some(locked) = boot_state::lock(conn, uuid)? else { return Ok(None) };
-    if locked.epoch != epoch {
+    // Its epoch is that of its burial, and its version that of what stands in cell0.
+    if locked.ticket() != ticket {
         return Ok(None);
     }
     let spec = request_spec::of_instances(conn, &[uuid])?

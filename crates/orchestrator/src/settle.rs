@@ -312,12 +312,13 @@ impl Orchestrator {
         forced: &mut HashMap<InstanceUuid, Verdict>,
         settled: &mut Settled,
     ) -> Next {
-        let mut cell0_failed = false;
+        let (mut cell0_failed, mut any_failed) = (false, false);
         let mut fenced: BTreeSet<InstanceUuid> = BTreeSet::new();
         for (cell, write) in writes {
             match write {
                 CellWrite::Failed(error) => {
                     tracing::warn!(%cell, error = error as &dyn std::error::Error, "cell not written");
+                    any_failed = true;
                     cell0_failed |= cell.is_cell0();
                     if !cell.is_cell0() {
                         leased.excluded_cells.push(*cell);
@@ -325,6 +326,7 @@ impl Orchestrator {
                 }
                 CellWrite::Answered(written) => {
                     fenced.extend(&written.fenced);
+                    any_failed |= !written.rejected.is_empty();
                     for (uuid, message) in &written.rejected {
                         tracing::warn!(%cell, instance = %uuid, %message, "instance refused by its cell");
                         cell0_failed |= cell.is_cell0();
@@ -341,8 +343,13 @@ impl Orchestrator {
         } else if cell0_failed {
             self.wait(&leased, settled).await
         } else {
-            let without = HandBack::Without(leased.excluded_cells.clone());
-            match self.hand_back(&leased, without).await {
+            let excluded = leased.excluded_cells.clone();
+            // Where every cell has written all, the request was changed or a cell was disabled meanwhile.
+            let how = match any_failed {
+                true => HandBack::Without(excluded),
+                false => HandBack::Again(excluded),
+            };
+            match self.hand_back(&leased, how).await {
                 Ok(()) => Next::Again,
                 Err(_) => self.wait(&leased, settled).await,
             }

@@ -7,19 +7,23 @@
 
 mod breaker;
 mod cells;
+mod compute;
 mod count;
 mod list;
 mod scatter;
 mod show;
 mod triage;
+mod usage;
 mod verify;
 
 pub use breaker::BreakerOptions;
 pub use cells::{AllCells, CellError, CellHandle, Cells, CellsOptions};
+pub use compute::{ComputeSide, ComputeSides};
 pub use count::{InstanceCount, InstanceCounts};
 pub use list::{CellAnswered, CellReport, Page, SkipReason};
 pub use scatter::{CellAnswer, DownCells, Gathered, scatter_gather};
 pub use triage::{BuriedAs, BuriedGroup, Cell0Report, Clearance, TriageError};
+pub use usage::{InstanceUsage, ProjectUsage, UsageQuery, Usages};
 pub use verify::Whereabouts;
 
 use cellzero_api_db::ApiDatabase;

@@ -1,12 +1,16 @@
 //! Show: one instance, from wherever it lives. Two databases deep: the mapping, then its home.
 
+use std::collections::HashMap;
+
 use cellzero_api_db::instance_mapping::InstanceMapping;
-use cellzero_api_db::{build_request, instance_mapping};
+use cellzero_api_db::{build_request, instance_mapping, request_spec};
 use cellzero_cell_db::instance::WithDeleted;
 use cellzero_cell_db::verdict::KeptVerdict;
 use cellzero_cell_db::{CellConnection, action, verdict, whole};
 use cellzero_database::{DatabaseError, Deadline, ErrorKind};
-use cellzero_types::{CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, Verdict};
+use cellzero_types::{
+    CellUuid, Instance, InstanceAction, InstanceUuid, RequestContext, RequestSpec, Verdict,
+};
 
 use crate::cells::CellError;
 use crate::scatter::count_down;
@@ -89,6 +93,25 @@ impl Router {
         }
     }
 
+    /// The same of one that may be deleted, as long as it is not archived.
+    ///
+    /// # Errors
+    /// As [`Router::show`].
+    pub async fn actions_with_deleted(
+        &self,
+        ctx: &RequestContext,
+        uuid: InstanceUuid,
+    ) -> Result<Vec<InstanceAction>, ReadError> {
+        let deadline = Deadline::after(ctx.timeout);
+        match self.mapping(ctx, uuid).await?.cell {
+            None => Ok(Vec::new()),
+            Some(cell) => {
+                let read = move |conn: &mut _| action::of_instance(conn, uuid);
+                self.ask(uuid, cell, "list_actions", deadline, read).await
+            }
+        }
+    }
+
     /// Why an instance is buried, as data; none where it is not. One who is not an admin gets what
     /// a project may see of it: [`Verdict::for_project`].
     ///
@@ -151,6 +174,33 @@ impl Router {
         mapping
             .filter(|mapping| ctx.may_see(&mapping.project_id))
             .ok_or(ReadError::InstanceNotFound { uuid })
+    }
+
+    /// What was asked for each of these instances, of those that `ctx` may see and that are not
+    /// deleted: hints, zone and server group as the request named them. Two statements for each five
+    /// hundred.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn request_specs(
+        &self,
+        ctx: &RequestContext,
+        uuids: &[InstanceUuid],
+    ) -> Result<HashMap<InstanceUuid, RequestSpec>, ReadError> {
+        let (ctx, uuids, foreign) = (ctx.clone(), uuids.to_vec(), self.is_foreign());
+        let deadline = Deadline::after(ctx.timeout);
+        let read = move |conn: &mut _| -> Result<_, DatabaseError> {
+            let mappings = instance_mapping::of_instances(conn, &uuids)?;
+            let is_shown = |uuid: &InstanceUuid| {
+                mappings.get(uuid).is_some_and(|mapping| {
+                    ctx.may_see(&mapping.project_id) && (foreign || !mapping.queued_for_delete)
+                })
+            };
+            let shown: Vec<InstanceUuid> = uuids.iter().copied().filter(is_shown).collect();
+            let specs = request_spec::of_instances(conn, &shown)?;
+            Ok(specs.into_iter().map(|spec| (spec.instance_uuid, spec)).collect())
+        };
+        Ok(self.api.run("read_request_specs", deadline, read).await?)
     }
 
     async fn look(

@@ -12,6 +12,9 @@ use crate::flavor::Flavor;
 use crate::ids::{CellUuid, InstanceUuid};
 use crate::state::{PowerState, TaskState, VmState, status};
 
+/// The key of `system_metadata` under which the reason of a lock stands, as in Nova.
+pub const LOCKED_REASON: &str = "locked_reason";
+
 /// Where a reader finds an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Home {
@@ -98,6 +101,8 @@ pub struct Instance {
     pub access_ip_v6: Option<String>,
     /// Whether only an admin may change it.
     pub locked: bool,
+    /// Who locked it: `owner` or `admin`; none where it is not locked.
+    pub locked_by: Option<String>,
     /// Whether it is a half of a cross-cell move that must not be listed.
     pub hidden: bool,
     /// What the user keeps with it.
@@ -171,6 +176,7 @@ impl Instance {
             access_ip_v4: None,
             access_ip_v6: None,
             locked: false,
+            locked_by: None,
             hidden: false,
             metadata: BTreeMap::new(),
             system_metadata: BTreeMap::new(),
@@ -194,6 +200,11 @@ impl Instance {
         status(self.vm_state.as_ref(), self.task_state.as_ref())
     }
 
+    /// Why it is locked, where whoever locked it said so.
+    pub fn locked_reason(&self) -> Option<&str> {
+        self.system_metadata.get(LOCKED_REASON).map(String::as_str)
+    }
+
     /// The fixed addresses, in the order of the ports.
     pub fn fixed_ips(&self) -> Vec<&str> {
         crate::list_filters::fixed_ips(&self.network_info).collect()
@@ -215,6 +226,9 @@ pub struct InstanceAction {
     pub start_time: Option<NaiveDateTime>,
     /// When it ended, UTC.
     pub finish_time: Option<NaiveDateTime>,
+    /// When it went on last, UTC.
+    #[serde(default)]
+    pub updated_at: Option<NaiveDateTime>,
     /// `Error` when it failed.
     pub message: Option<String>,
     /// Its steps, in order.

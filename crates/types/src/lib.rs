@@ -4,7 +4,9 @@
 //! `docs/glossary.md`. A value that can be wrong is checked where it is made: a [`BootRequest`]
 //! that exists is one that every backend can store.
 
+pub mod action;
 pub mod boot_request;
+pub mod change;
 pub mod compute_node;
 pub mod context;
 pub mod create_body;
@@ -13,6 +15,7 @@ pub mod fault;
 pub mod flavor;
 pub mod ids;
 pub mod instance;
+pub mod key_pair;
 pub mod list;
 pub mod list_filters;
 pub mod list_order;
@@ -25,7 +28,9 @@ pub mod state;
 pub mod text;
 pub mod verdict;
 
+pub use action::Action;
 pub use boot_request::{BlockDevice, BootRequest, BootRequestBuilder, Networks, RequestedNetwork};
+pub use change::{InstanceChange, MetadataChange, Rebuild, TagChange};
 pub use compute_node::ComputeNode;
 pub use context::RequestContext;
 pub use create_body::{CreateBody, Microversion};
@@ -34,6 +39,7 @@ pub use fault::{BootHistory, InstanceFault};
 pub use flavor::Flavor;
 pub use ids::{CellUuid, GroupUuid, InstanceUuid, OperationUuid, PlaneUuid};
 pub use instance::{Home, Instance, InstanceAction, InstanceActionEvent};
+pub use key_pair::KeyPair;
 pub use list::{After, ListQuery};
 pub use list_filters::{ColumnFilter, Deleted, ListFilters};
 pub use list_order::{SortOrder, SortValue, SortValues};

@@ -91,6 +91,20 @@ impl TaskState {
     pub const REBOOTING: TaskState = TaskState(Cow::Borrowed("rebooting"));
     /// It reboots by request, hard.
     pub const REBOOTING_HARD: TaskState = TaskState(Cow::Borrowed("rebooting_hard"));
+    /// It is being powered off.
+    pub const POWERING_OFF: TaskState = TaskState(Cow::Borrowed("powering-off"));
+    /// It is being powered on.
+    pub const POWERING_ON: TaskState = TaskState(Cow::Borrowed("powering-on"));
+    /// It is being paused.
+    pub const PAUSING: TaskState = TaskState(Cow::Borrowed("pausing"));
+    /// It goes on after a pause.
+    pub const UNPAUSING: TaskState = TaskState(Cow::Borrowed("unpausing"));
+    /// It is being suspended.
+    pub const SUSPENDING: TaskState = TaskState(Cow::Borrowed("suspending"));
+    /// It goes on after it was suspended.
+    pub const RESUMING: TaskState = TaskState(Cow::Borrowed("resuming"));
+    /// It is being made anew from an image.
+    pub const REBUILDING: TaskState = TaskState(Cow::Borrowed("rebuilding"));
 
     /// One of each that [`status`] tells apart.
     pub const TELLING: &[TaskState] = &[
@@ -100,7 +114,7 @@ impl TaskState {
         TaskState(Cow::Borrowed("migrating")),
         TaskState::REBOOTING,
         TaskState::REBOOTING_HARD,
-        TaskState(Cow::Borrowed("rebuilding")),
+        TaskState::REBUILDING,
     ];
 
     /// A task state by its text.
@@ -130,6 +144,10 @@ impl PowerState {
     pub const NO_STATE: PowerState = PowerState(0);
     /// The machine runs.
     pub const RUNNING: PowerState = PowerState(1);
+    /// The machine stands still in memory.
+    pub const PAUSED: PowerState = PowerState(3);
+    /// The machine is off.
+    pub const SHUTDOWN: PowerState = PowerState(4);
 }
 
 /// Every status that a client may see of an instance, and so every one to filter by.

@@ -23,7 +23,7 @@ async fn each_operation_reaches_the_queue_of_its_host_with_id_sequence_and_attem
     for uuid in &accepted.instances {
         until("ACTIVE", async || test.status(*uuid).await == "ACTIVE").await;
     }
-    test.plane.reboot(&user(), accepted[0]).await.unwrap();
+    test.plane.act(&user(), accepted[0], Action::Reboot).await.unwrap();
     until("rebooted", async || {
         let shown = test.plane.show(&user(), accepted[0]).await.unwrap();
         shown.task_state.is_none()

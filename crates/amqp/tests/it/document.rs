@@ -17,11 +17,12 @@ fn examples(kind: &str) -> Vec<Value> {
 #[test]
 fn the_operations_and_reports_in_the_document_are_what_is_sent_and_read() {
     let operations = examples("operation");
-    assert_eq!(operations.len(), 1);
-    for shown in operations {
+    let expected = [("build", 1, 1 << 20), ("action", 1, (1 << 20) + 2)];
+    assert_eq!(operations.len(), expected.len());
+    for (shown, expected) in operations.into_iter().zip(expected) {
         let read: OperationMessage = serde_json::from_value(shown.clone()).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), shown);
-        assert_eq!((read.name(), read.attempt(), read.sequence()), ("build", 1, 1 << 20));
+        assert_eq!((read.name(), read.attempt(), read.sequence()), expected);
     }
     let reports = examples("report");
     let mut names = Vec::new();
@@ -30,7 +31,7 @@ fn the_operations_and_reports_in_the_document_are_what_is_sent_and_read() {
         assert_eq!(serde_json::to_value(&read).unwrap(), shown);
         names.push(read.name());
     }
-    assert_eq!(names, ["built", "failed", "destroyed", "rebooted", "host"]);
+    assert_eq!(names, ["built", "failed", "destroyed", "acted", "acted", "host"]);
 }
 
 /// The names of all values, also of those within others.

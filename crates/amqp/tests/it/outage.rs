@@ -68,8 +68,8 @@ impl Dispatch for Noting {
         self.0.release(o).await
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.0.reboot(o).await
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.0.act(o).await
     }
 }
 

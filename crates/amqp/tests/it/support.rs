@@ -141,7 +141,9 @@ pub(crate) fn well(operation: &OperationMessage, host: &str) -> Report {
     let host = host.to_owned();
     match operation {
         OperationMessage::Build(_) => Report::Built { instance_uuid, host, sequence },
-        OperationMessage::Reboot(_) => Report::Rebooted { instance_uuid, host, sequence },
+        OperationMessage::Action(_) => {
+            Report::Acted { instance_uuid, host, sequence, failure: None }
+        }
         _ => Report::Destroyed { instance_uuid, host, sequence },
     }
 }

@@ -1,7 +1,7 @@
 //! The flavors of a plane: the sizes that can be asked for.
 
 use cellzero_api_db::flavor;
-use cellzero_types::{Flavor, InvalidField, text};
+use cellzero_types::{Flavor, InvalidField, RequestContext, text};
 
 use crate::{AdminError, ControlPlane};
 
@@ -101,6 +101,59 @@ impl Flavors<'_> {
     pub async fn find(&self, flavorid: &str) -> Result<Option<Flavor>, AdminError> {
         let flavorid = flavorid.to_owned();
         self.0.look("find_flavor", move |conn| flavor::find(conn, &flavorid)).await
+    }
+
+    /// The flavor that a project may ask for: public, or private and its own. An admin finds any.
+    /// One statement, two for a private one.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn find_for(
+        &self,
+        ctx: &RequestContext,
+        flavorid: &str,
+    ) -> Result<Option<Flavor>, AdminError> {
+        let (flavorid, ctx) = (flavorid.to_owned(), ctx.clone());
+        let find = move |conn: &mut _| match flavor::find(conn, &flavorid)? {
+            Some(found) if found.is_public || ctx.is_admin => Ok(Some(found)),
+            Some(found) => Ok(flavor::may_use(conn, &found, &ctx.project_id)?.then_some(found)),
+            None => Ok(None),
+        };
+        self.0.look("find_flavor", find).await
+    }
+
+    /// All flavors that a project may ask for; an admin may for all. Two statements.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn list_for(&self, ctx: &RequestContext) -> Result<Vec<Flavor>, AdminError> {
+        let ctx = ctx.clone();
+        self.0
+            .look("list_flavors", move |conn| {
+                let own = flavor::of_project(conn, &ctx.project_id)?;
+                let mut all = flavor::all(conn)?;
+                all.retain(|one| ctx.is_admin || one.is_public || own.contains(&one.id));
+                Ok(all)
+            })
+            .await
+    }
+
+    /// Takes a private flavor from a project. Two statements.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for a flavor that does not exist or that the project may not use.
+    pub async fn deny(&self, flavorid: &str, project_id: &str) -> Result<(), AdminError> {
+        let (flavorid, project) = (flavorid.to_owned(), project_id.to_owned());
+        self.0
+            .change("deny_flavor", move |conn| {
+                let found = flavor::find(conn, &flavorid)?;
+                let found = found.ok_or_else(|| AdminError::not_found("flavor", &flavorid))?;
+                match flavor::deny(conn, found.id, &project)? {
+                    true => Ok(()),
+                    false => Err(AdminError::not_found("access of project", &project)),
+                }
+            })
+            .await
     }
 
     /// All flavors.

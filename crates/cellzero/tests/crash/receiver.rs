@@ -157,7 +157,7 @@ impl Dispatch for Receiver {
         self.note("release", o.instance_uuid, o.id, o.sequence)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.note("reboot", o.instance_uuid, o.id, o.sequence)
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.note(o.action.name(), o.instance_uuid, o.id, o.sequence)
     }
 }

@@ -4,7 +4,7 @@ use cellzero::*;
 use cellzero_test_support::Engine;
 use rstest::rstest;
 
-use crate::support::{TestPlane, request, user};
+use crate::support::{PUBLIC_KEY, TestPlane, request, user};
 
 #[rstest]
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn what_was_asked_for_is_shown_before_the_schedule_and_after_it(
 ) {
     let Some(test) = TestPlane::with_cells(engine, &[&[(4, 4096, 40)]]).await else { return };
     let ctx = user();
-    test.plane.key_pairs().create(&ctx, "mine", "ssh-ed25519 AAAA").await.unwrap();
+    test.plane.key_pairs().create(&ctx, "mine", PUBLIC_KEY).await.unwrap();
     let asked = fullest_request(flavor);
     let accepted = test.plane.boot(&ctx, asked.clone()).await.unwrap();
     let building = test.plane.show(&ctx, accepted[0]).await.unwrap();
@@ -160,7 +160,7 @@ async fn what_was_asked_for_is_shown_before_the_schedule_and_after_it(
         ramdisk_id: Some(String::new()),
         progress: Some(0),
         key_name: Some("mine".into()),
-        key_data: Some("ssh-ed25519 AAAA".into()),
+        key_data: Some(PUBLIC_KEY.into()),
         reservation_id: Some(accepted.reservation_id.clone()),
         launch_index: Some(0),
         user_data: Some("IyEvYmluL3NoCg==".into()),

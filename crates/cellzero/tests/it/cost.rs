@@ -194,3 +194,51 @@ async fn another_list_asks_each_cell_once_for_its_rows_and_once_for_what_belongs
     // the rows of each cell, and the instances whole.
     assert_eq!(list, Cost { api: 6, cell0: 5, cells: 5, commits: 0, asked: 3 });
 }
+
+/// One live instance, with its project's security group in its cell.
+async fn live(test: &TestPlane) -> InstanceUuid {
+    test.boot(&user(), measured("1").build().unwrap()).await[0]
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_action_takes_a_show_one_transaction_and_its_sending(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = warm_plane(engine).await else { return };
+    let uuid = live(&test).await;
+    let (act, acted) = cost(&test.plane, test.plane.act(&user(), uuid, Action::Stop)).await;
+    acted.unwrap();
+    // Shown; marked, recorded and put in the outbox; sent, ended and forgotten.
+    assert_eq!(act, Cost { api: 2, cell0: 0, cells: 20, commits: 3, asked: 2 });
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_update_takes_one_question_to_each_database_between_two_shows(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = warm_plane(engine).await else { return };
+    let uuid = buried(&test).await;
+    let change = InstanceChange { display_name: Some("new".into()), ..Default::default() };
+    let (update, updated) = cost(&test.plane, test.plane.update(&user(), uuid, change)).await;
+    updated.unwrap();
+    assert_eq!(update, Cost { api: 5, cell0: 9, cells: 0, commits: 1, asked: 2 });
+}
+
+#[rstest]
+#[tokio::test]
+async fn metadata_and_tags_take_one_transaction_after_a_show(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some(test) = warm_plane(engine).await else { return };
+    let (ctx, uuid) = (user(), live(&test).await);
+    let item = MetadataChange::Update([("role".into(), "db".into())].into());
+    let (changed, items) = cost(&test.plane, test.plane.change_metadata(&ctx, uuid, item)).await;
+    assert_eq!(items.unwrap().len(), 2);
+    assert_eq!(changed, Cost { api: 1, cell0: 0, cells: 8, commits: 1, asked: 2 });
+    let tag = TagChange::Add("new".into());
+    let (changed, tags) = cost(&test.plane, test.plane.change_tags(&ctx, uuid, tag)).await;
+    assert_eq!(tags.unwrap().tags.len(), 3);
+    assert_eq!(changed, Cost { api: 1, cell0: 0, cells: 7, commits: 1, asked: 2 });
+}

@@ -54,8 +54,8 @@ impl Dispatch for Moody {
         self.answer(("release", o.id, o.sequence, o.attempt))
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.answer(("reboot", o.id, o.sequence, o.attempt))
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.answer((o.action.name(), o.id, o.sequence, o.attempt))
     }
 }
 
@@ -152,7 +152,7 @@ async fn sequence_numbers_rise_from_build_over_reboots_to_destroy(
     let ctx = user();
     let accepted = test.boot(&ctx, request("web", "1").build().unwrap()).await;
     for _ in 0..2 {
-        test.plane.reboot(&ctx, accepted[0]).await.unwrap();
+        test.plane.act(&ctx, accepted[0], Action::Reboot).await.unwrap();
     }
     test.plane.delete(&ctx, accepted[0]).await.unwrap();
     test.plane.settle().await.unwrap();
@@ -293,7 +293,7 @@ impl Dispatch for Later {
         Ok(Dispatched::Taken)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Taken)
     }
 }

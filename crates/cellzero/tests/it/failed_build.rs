@@ -45,7 +45,7 @@ impl Dispatch for Later {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Taken)
     }
 }

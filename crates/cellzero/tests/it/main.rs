@@ -1,5 +1,6 @@
 //! The whole plane, on each of the three backends.
 
+mod actions;
 mod adopting;
 mod archive;
 mod auto_retry;
@@ -8,6 +9,7 @@ mod before;
 mod boot;
 mod cell0_down;
 mod cells;
+mod changes;
 mod concurrency;
 mod cost;
 mod delete;
@@ -32,6 +34,7 @@ mod notifications;
 mod nova;
 mod placement;
 mod races;
+mod reading;
 mod recovery;
 mod refused_rows;
 mod retry;

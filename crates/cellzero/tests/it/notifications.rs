@@ -58,7 +58,7 @@ impl Dispatch for Later {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(self.note(&o.host, o.sequence))
     }
 }

@@ -50,9 +50,9 @@ impl Dispatch for Gated {
         self.recorder.release(o).await
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
         self.check()?;
-        self.recorder.reboot(o).await
+        self.recorder.act(o).await
     }
 }
 

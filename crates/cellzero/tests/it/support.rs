@@ -5,6 +5,10 @@ use cellzero_test_support::{Engine, Row, TestDatabase, create_database};
 
 pub(crate) const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 
+/// An SSH public key.
+pub(crate) const PUBLIC_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me";
+
 /// A plane with cell0 and its databases.
 pub(crate) struct TestPlane {
     pub(crate) plane: ControlPlane,
@@ -248,8 +252,8 @@ impl Dispatch for Recorder {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, o: &RebootOperation) -> Result<Dispatched, DispatchError> {
-        self.note("reboot", o.instance_uuid, o.id);
+    async fn act(&self, o: &ActionOperation) -> Result<Dispatched, DispatchError> {
+        self.note(o.action.name(), o.instance_uuid, o.id);
         Ok(Dispatched::Done)
     }
 }

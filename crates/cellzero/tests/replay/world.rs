@@ -99,7 +99,7 @@ impl Dispatch for Way {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Done)
     }
 }

@@ -13,5 +13,6 @@ pub(crate) mod host;
 pub(crate) mod instance;
 pub(crate) mod quota;
 pub(crate) mod recover;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod worker;

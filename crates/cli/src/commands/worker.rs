@@ -96,14 +96,14 @@ impl Run for Worker {
     }
 }
 
-/// The signals that end a worker.
-struct Signals {
+/// The signals that end what runs until it is told to.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Signals> {
+    pub(crate) fn new() -> anyhow::Result<Signals> {
         let on = |kind| signal(kind).context("signals cannot be listened to");
         Ok(Signals {
             terminate: on(SignalKind::terminate())?,
@@ -111,7 +111,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

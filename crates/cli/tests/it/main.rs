@@ -18,6 +18,7 @@ mod metrics;
 mod passwords;
 mod quota;
 mod recover;
+mod serve;
 mod settings;
 mod status;
 mod support;

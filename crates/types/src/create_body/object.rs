@@ -10,10 +10,8 @@ use uuid::Uuid;
 
 use super::Microversion;
 use crate::boot_request::COUNT_MAX;
+use crate::change::USER_TAG_LENGTH_MAX;
 use crate::text::{self, InvalidField, TEXT_LENGTH_MAX};
-
-/// The longest tag that Nova's API takes, in characters; the column holds more.
-const TAG_LENGTH_MAX: usize = 60;
 
 /// A key with the spans of minor versions, ends included, in which Nova's schema has it.
 pub(super) type Key = (&'static str, &'static [(u16, u16)]);
@@ -212,11 +210,11 @@ impl<'a> Object<'a> {
 
 /// Checks one tag by the rules of the API.
 pub(super) fn check_tag(field: &str, tag: &str) -> Result<(), InvalidField> {
-    if tag.is_empty() || tag.contains(['/', ',']) || tag.chars().count() > TAG_LENGTH_MAX {
-        let expected = format!("1 to {TAG_LENGTH_MAX} characters without / and ,");
+    if tag.is_empty() || tag.contains(['/', ',']) || tag.chars().count() > USER_TAG_LENGTH_MAX {
+        let expected = format!("1 to {USER_TAG_LENGTH_MAX} characters without / and ,");
         return Err(InvalidField::new(field, tag, expected));
     }
-    text::check(field, tag, TAG_LENGTH_MAX)
+    text::check(field, tag, USER_TAG_LENGTH_MAX)
 }
 
 /// A value as refusals show it: text without its quotes, all else as JSON.

@@ -71,7 +71,7 @@ impl Dispatch for Destroys {
         Ok(Dispatched::Done)
     }
 
-    async fn reboot(&self, _: &RebootOperation) -> Result<Dispatched, DispatchError> {
+    async fn act(&self, _: &ActionOperation) -> Result<Dispatched, DispatchError> {
         Ok(Dispatched::Done)
     }
 }

@@ -1,0 +1,358 @@
+//! A server: which of its keys are shown from which microversion on, to whom and where.
+
+use std::collections::BTreeMap;
+
+use cellzero::{BlockDevice, Flavor, Instance, RequestSpec};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha224};
+use uuid::Uuid;
+
+use crate::call::Call;
+use crate::views::{flavor, plain_time, time};
+
+/// Where a server is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// By itself.
+    Show,
+    /// In a list with details.
+    Detail,
+    /// After a change; before 2.75 that is a narrow view.
+    Changed,
+}
+
+/// What is known of a server beside its instance.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// What was asked of the scheduler; from 2.71 on.
+    pub(crate) spec: Option<RequestSpec>,
+    /// Whether its host is up: for an admin, from 2.16 on.
+    pub(crate) host_status: Option<&'static str>,
+}
+
+/// What a key is made of.
+struct Shown<'a> {
+    call: &'a Call,
+    instance: &'a Instance,
+    beside: &'a Beside,
+}
+
+/// Who sees a key.
+#[derive(PartialEq, Eq)]
+enum Who {
+    All,
+    Admin,
+    /// Admins, and everybody from this microversion on.
+    AdminUntil(u16),
+}
+
+/// Where a key is shown.
+#[derive(PartialEq, Eq)]
+enum Views {
+    /// Everywhere.
+    All,
+    /// Not in the narrow view after a change.
+    Wide,
+    /// Not in lists.
+    Single,
+}
+
+type Key = (&'static str, u16, Who, Views, fn(&Shown<'_>) -> Option<Value>);
+
+/// Every key: its name, its first microversion, who sees it, where, and its value.
+const KEYS: &[Key] = &[
+    ("id", 1, Who::All, Views::All, |s| Some(json!(s.instance.uuid.text()))),
+    ("name", 1, Who::All, Views::All, |s| Some(json!(s.instance.display_name))),
+    ("status", 1, Who::All, Views::All, |s| Some(json!(s.instance.status()))),
+    ("tenant_id", 1, Who::All, Views::All, |s| Some(json!(s.instance.project_id))),
+    ("user_id", 1, Who::All, Views::All, |s| Some(json!(s.instance.user_id))),
+    ("metadata", 1, Who::All, Views::All, |s| Some(json!(s.instance.metadata))),
+    ("hostId", 1, Who::All, Views::All, |s| Some(json!(host_id(s.instance)))),
+    ("image", 1, Who::All, Views::All, |s| Some(image(s))),
+    ("flavor", 1, Who::All, Views::All, |s| Some(size(s))),
+    ("created", 1, Who::All, Views::All, |s| Some(time(s.instance.created_at))),
+    ("updated", 1, Who::All, Views::All, |s| {
+        Some(time(s.instance.updated_at.or(s.instance.created_at)))
+    }),
+    ("addresses", 1, Who::All, Views::All, |s| Some(addresses(&s.instance.network_info))),
+    ("accessIPv4", 1, Who::All, Views::All, |s| Some(text(&s.instance.access_ip_v4))),
+    ("accessIPv6", 1, Who::All, Views::All, |s| Some(text(&s.instance.access_ip_v6))),
+    ("links", 1, Who::All, Views::All, |s| Some(links(s.call, s.instance))),
+    ("OS-DCF:diskConfig", 1, Who::All, Views::All, |s| {
+        Some(json!(if s.instance.auto_disk_config { "AUTO" } else { "MANUAL" }))
+    }),
+    ("progress", 1, Who::All, Views::All, progress),
+    ("fault", 1, Who::All, Views::All, fault),
+    ("OS-EXT-AZ:availability_zone", 1, Who::All, Views::Wide, |s| Some(json!(zone(s.instance)))),
+    ("config_drive", 1, Who::All, Views::Wide, |s| Some(text(&s.instance.config_drive))),
+    ("key_name", 1, Who::All, Views::Wide, |s| Some(json!(s.instance.key_name))),
+    ("OS-SRV-USG:launched_at", 1, Who::All, Views::Wide, |s| {
+        Some(plain_time(s.instance.launched_at))
+    }),
+    ("OS-SRV-USG:terminated_at", 1, Who::All, Views::Wide, |s| {
+        Some(plain_time(s.instance.terminated_at))
+    }),
+    ("security_groups", 1, Who::All, Views::Wide, security_groups),
+    ("OS-EXT-STS:task_state", 1, Who::All, Views::Wide, |s| {
+        Some(json!(s.instance.task_state.as_ref().map(|state| state.as_str())))
+    }),
+    ("OS-EXT-STS:vm_state", 1, Who::All, Views::Wide, |s| {
+        Some(json!(s.instance.vm_state.as_ref().map(|state| state.as_str())))
+    }),
+    ("OS-EXT-STS:power_state", 1, Who::All, Views::Wide, |s| {
+        Some(json!(s.instance.power_state.map_or(0, |state| state.0)))
+    }),
+    ("os-extended-volumes:volumes_attached", 1, Who::All, Views::Wide, |s| Some(volumes(s))),
+    ("OS-EXT-SRV-ATTR:host", 1, Who::Admin, Views::Wide, |s| Some(json!(s.instance.host))),
+    ("OS-EXT-SRV-ATTR:instance_name", 1, Who::Admin, Views::Wide, |s| {
+        Some(json!(instance_name(s.instance)))
+    }),
+    ("OS-EXT-SRV-ATTR:hypervisor_hostname", 1, Who::Admin, Views::Wide, |s| {
+        Some(json!(s.instance.node))
+    }),
+    ("OS-EXT-SRV-ATTR:reservation_id", 3, Who::Admin, Views::Wide, |s| {
+        Some(json!(s.instance.reservation_id))
+    }),
+    ("OS-EXT-SRV-ATTR:launch_index", 3, Who::Admin, Views::Wide, |s| {
+        Some(json!(s.instance.launch_index.unwrap_or(0)))
+    }),
+    ("OS-EXT-SRV-ATTR:hostname", 3, Who::AdminUntil(90), Views::Wide, |s| {
+        Some(json!(s.instance.hostname))
+    }),
+    ("OS-EXT-SRV-ATTR:kernel_id", 3, Who::Admin, Views::Wide, |s| {
+        Some(text(&s.instance.kernel_id))
+    }),
+    ("OS-EXT-SRV-ATTR:ramdisk_id", 3, Who::Admin, Views::Wide, |s| {
+        Some(text(&s.instance.ramdisk_id))
+    }),
+    ("OS-EXT-SRV-ATTR:root_device_name", 3, Who::Admin, Views::Wide, |s| {
+        Some(json!(s.instance.root_device_name))
+    }),
+    ("OS-EXT-SRV-ATTR:user_data", 3, Who::Admin, Views::Wide, |s| {
+        Some(json!(s.instance.user_data))
+    }),
+    ("locked", 9, Who::All, Views::All, |s| Some(json!(s.instance.locked))),
+    ("host_status", 16, Who::Admin, Views::Wide, |s| s.beside.host_status.map(Value::from)),
+    ("description", 19, Who::All, Views::All, |s| Some(json!(s.instance.display_description))),
+    ("tags", 26, Who::All, Views::All, |s| Some(json!(s.instance.tags))),
+    ("trusted_image_certificates", 63, Who::All, Views::All, |_| Some(Value::Null)),
+    ("server_groups", 71, Who::All, Views::Single, |s| Some(json!(groups(s.beside)))),
+    ("locked_reason", 73, Who::All, Views::All, |s| Some(json!(s.instance.locked_reason()))),
+    ("pinned_availability_zone", 96, Who::All, Views::All, |s| {
+        let spec = s.beside.spec.as_ref();
+        Some(json!(spec.and_then(|spec| spec.availability_zone.as_deref())))
+    }),
+    ("scheduler_hints", 100, Who::All, Views::All, |s| {
+        Some(s.beside.spec.as_ref().map_or_else(|| json!({}), hints))
+    }),
+];
+
+/// A server as this call may see it.
+pub(crate) fn whole(call: &Call, instance: &Instance, beside: &Beside, place: Place) -> Value {
+    if instance.known_at.is_some() {
+        return shadow(call, instance, beside, place);
+    }
+    let is_narrow = place == Place::Changed && !call.since(75);
+    let shown = Shown { call, instance, beside };
+    let mut view = Map::new();
+    for (name, first, who, views, value) in KEYS {
+        let is_there = call.since(*first)
+            && match who {
+                Who::All => true,
+                Who::Admin => call.ctx.is_admin,
+                Who::AdminUntil(open) => call.ctx.is_admin || call.since(*open),
+            }
+            && match views {
+                Views::All => true,
+                Views::Wide => !is_narrow,
+                Views::Single => place != Place::Detail,
+            };
+        if is_there && let Some(value) = value(&shown) {
+            view.insert((*name).to_owned(), value);
+        }
+    }
+    Value::Object(view)
+}
+
+/// A server in a list without details.
+pub(crate) fn brief(call: &Call, instance: &Instance) -> Value {
+    let (id, links) = (instance.uuid.text(), links(call, instance));
+    match instance.known_at {
+        Some(_) => json!({"id": id, "status": "UNKNOWN", "links": links}),
+        None => json!({"id": id, "name": instance.display_name, "links": links}),
+    }
+}
+
+/// A server whose cell does not answer: the keys that are known, as from 2.69 on.
+fn shadow(call: &Call, instance: &Instance, beside: &Beside, place: Place) -> Value {
+    let mut view = json!({
+        "id": instance.uuid.text(),
+        "status": "UNKNOWN",
+        "tenant_id": instance.project_id,
+        "created": time(instance.created_at),
+        "links": links(call, instance),
+    });
+    if place == Place::Detail {
+        return view;
+    }
+    let shown = Shown { call, instance, beside };
+    view["user_id"] = json!(instance.user_id);
+    view["image"] = image(&shown);
+    view["flavor"] = size(&shown);
+    view["OS-EXT-AZ:availability_zone"] =
+        json!(instance.availability_zone.as_deref().unwrap_or("UNKNOWN"));
+    view["OS-EXT-STS:power_state"] = json!(0);
+    if call.since(71) {
+        view["server_groups"] = json!(groups(beside));
+    }
+    view
+}
+
+fn text(text: &Option<String>) -> Value {
+    json!(text.as_deref().unwrap_or_default())
+}
+
+pub(crate) fn links(call: &Call, instance: &Instance) -> Value {
+    call.links(&format!("/servers/{}", instance.uuid))
+}
+
+/// The same for all servers of a project on one host, and for no others.
+fn host_id(instance: &Instance) -> String {
+    match &instance.host {
+        Some(host) => {
+            let digest = Sha224::digest(format!("{}{host}", instance.project_id));
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        }
+        None => String::new(),
+    }
+}
+
+/// What the hypervisor calls it.
+fn instance_name(instance: &Instance) -> String {
+    match instance.id {
+        Some(id) => format!("instance-{id:08x}"),
+        None => instance.uuid.text(),
+    }
+}
+
+fn zone(instance: &Instance) -> &str {
+    // Hosts without a zone of their own are in Nova's default one.
+    let default = if instance.host.is_some() { "nova" } else { "" };
+    instance.availability_zone.as_deref().unwrap_or(default)
+}
+
+fn image(s: &Shown<'_>) -> Value {
+    let Some(id) = s.instance.image_ref.as_deref().filter(|id| !id.is_empty()) else {
+        return json!("");
+    };
+    let mut view = json!({"id": id, "links": s.call.bookmark(&format!("/images/{id}"))});
+    if s.call.since(98) {
+        let properties = s.instance.system_metadata.iter();
+        let properties: BTreeMap<&str, &String> = properties
+            .filter_map(|(key, value)| Some((key.strip_prefix("image_")?, value)))
+            .collect();
+        view["properties"] = json!(properties);
+    }
+    view
+}
+
+fn size(s: &Shown<'_>) -> Value {
+    match &s.instance.flavor {
+        Some(kept) => flavor::embedded(s.call, kept),
+        // Nova kept none of some instances that are long deleted.
+        None => flavor::embedded(s.call, &Flavor::new("", "", 0, 0, 0)),
+    }
+}
+
+fn progress(s: &Shown<'_>) -> Option<Value> {
+    let moves = ["ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"];
+    moves.contains(&s.instance.status()).then(|| json!(s.instance.progress.unwrap_or(0)))
+}
+
+fn fault(s: &Shown<'_>) -> Option<Value> {
+    let fault = s.instance.fault.as_ref();
+    let fault = fault.filter(|_| ["ERROR", "DELETED"].contains(&s.instance.status()))?;
+    let mut view = json!({
+        "code": fault.code,
+        "created": time(fault.created_at),
+        "message": fault.message,
+    });
+    if s.call.ctx.is_admin
+        && fault.code == 500
+        && let Some(details) = &fault.details
+    {
+        view["details"] = json!(details);
+    }
+    Some(view)
+}
+
+fn security_groups(s: &Shown<'_>) -> Option<Value> {
+    s.instance.host.as_ref()?;
+    let groups = s.instance.security_groups.iter().map(|name| json!({"name": name}));
+    Some(groups.collect())
+}
+
+/// The addresses by network, from Nova's network_info.
+pub(crate) fn addresses(network_info: &Value) -> Value {
+    let mut networks: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for port in network_info.as_array().into_iter().flatten() {
+        let label = port["network"]["label"].as_str().unwrap_or_default();
+        let addresses = networks.entry(label).or_default();
+        let subnets = port["network"]["subnets"].as_array().into_iter().flatten();
+        for ip in subnets.flat_map(|subnet| subnet["ips"].as_array().into_iter().flatten()) {
+            let floating = ip["floating_ips"].as_array().into_iter().flatten();
+            for (ip, kind) in
+                std::iter::once((ip, "fixed")).chain(floating.map(|ip| (ip, "floating")))
+            {
+                let Some(address) = ip["address"].as_str() else { continue };
+                addresses.push(json!({
+                    "version": if address.contains(':') { 6 } else { 4 },
+                    "addr": address,
+                    "OS-EXT-IPS:type": kind,
+                    "OS-EXT-IPS-MAC:mac_addr": port["address"],
+                }));
+            }
+        }
+    }
+    json!(networks)
+}
+
+fn volumes(s: &Shown<'_>) -> Value {
+    let is_volume = |device: &&BlockDevice| device.destination_type == "volume";
+    let devices = s.instance.block_devices.iter().filter(is_volume);
+    let with_id = devices.filter_map(|device| {
+        let id = device.source_id.filter(|_| device.source_type == "volume")?;
+        let mut view = json!({"id": id});
+        if s.call.since(3) {
+            view["delete_on_termination"] = json!(device.delete_on_termination);
+        }
+        Some(view)
+    });
+    with_id.collect()
+}
+
+/// The server groups that it was asked for: one at most.
+fn groups(beside: &Beside) -> Vec<Uuid> {
+    beside.spec.iter().filter_map(|spec| spec.server_group).collect()
+}
+
+/// The hints as they were sent: one value by itself, several as a list.
+fn hints(spec: &RequestSpec) -> Value {
+    let hints = spec.scheduler_hints.iter().map(|(key, values)| {
+        let value = match &values[..] {
+            [only] => json!(only),
+            _ => json!(values),
+        };
+        (key.clone(), value)
+    });
+    let mut hints: Map<String, Value> = hints.collect();
+    if let Some(group) = spec.server_group {
+        hints.insert("group".to_owned(), json!(group));
+    }
+    Value::Object(hints)
+}
+
+/// Every key that a server may have.
+pub(crate) fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(name, ..)| *name)
+}
