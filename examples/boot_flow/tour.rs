@@ -5,8 +5,8 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail, ensure};
 use cellzero::{
-    Action, ActionError, ControlPlane, Instance, InstanceUuid, ListQuery, ReadError, RequestContext,
-    Write as Refused,
+    Action, ActionError, ControlPlane, Instance, InstanceUuid, ListQuery, ReadError,
+    RequestContext, Write as Refused,
 };
 use cellzero_examples::fleet::{LiveCell, home_name};
 use cellzero_examples::outcome::{self, Outcome};

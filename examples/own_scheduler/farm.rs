@@ -8,8 +8,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cellzero::{
-    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, OperationUuid,
-    ReleaseOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched,
+    OperationUuid, ReleaseOperation,
 };
 
 /// The build farm. A clone is another handle to the same one.
@@ -73,7 +73,9 @@ impl Dispatch for Farm {
 
     /// Done at once.
     async fn act(&self, operation: &ActionOperation) -> Result<Dispatched, DispatchError> {
-        self.with(|orders| orders.log.push(format!("{} {}", operation.action.name(), operation.instance_uuid)));
+        self.with(|orders| {
+            orders.log.push(format!("{} {}", operation.action.name(), operation.instance_uuid))
+        });
         Ok(Dispatched::Done)
     }
 }

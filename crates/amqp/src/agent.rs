@@ -12,7 +12,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 
 use crate::error::AmqpError;
-use crate::link::{Outgoing, connect, publish_confirmed};
+use crate::link::{LOOK_EVERY, Outgoing, connect, publish_confirmed};
 use crate::message::{OperationMessage, REPORTS_QUEUE, host_queue, persistent};
 use crate::options::AmqpOptions;
 use crate::report::Report;
@@ -27,8 +27,7 @@ pub struct HostAgent {
     send_timeout: Duration,
     consumer: Consumer,
     channel: Channel,
-    /// Held, since dropping it closes the connection.
-    _connection: Connection,
+    connection: Connection,
 }
 
 impl std::fmt::Debug for HostAgent {
@@ -46,6 +45,7 @@ pub struct Received {
     /// Whether it may have come before: its attempt is not the first, or the broker delivers it again.
     pub is_repeat: bool,
     broker: String,
+    send_timeout: Duration,
     delivery: Delivery,
 }
 
@@ -55,12 +55,13 @@ impl Received {
     /// # Errors
     /// [`AmqpError::Away`]: it comes again.
     pub async fn acknowledge(self) -> Result<(), AmqpError> {
-        let acknowledged = self.delivery.ack(BasicAckOptions::default()).await;
-        let away = |error: lapin::Error| AmqpError::Away {
-            broker: self.broker,
-            reason: error.to_string(),
+        let acknowledged = self.delivery.ack(BasicAckOptions::default());
+        let reason = match tokio::time::timeout(self.send_timeout, acknowledged).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
         };
-        acknowledged.map(|_| ()).map_err(away)
+        Err(AmqpError::Away { broker: self.broker, reason })
     }
 }
 
@@ -92,7 +93,7 @@ impl HostAgent {
                 .map_err(|_| away("it does not answer".to_owned()))?
                 .map_err(away)?;
         let send_timeout = options.send_timeout;
-        Ok(HostAgent { broker, send_timeout, consumer, channel, _connection: connection })
+        Ok(HostAgent { broker, send_timeout, consumer, channel, connection })
     }
 
     /// Waits for the next operation. What cannot be read is dropped, and logged.
@@ -101,7 +102,15 @@ impl HostAgent {
     /// [`AmqpError::Away`] where the connection is lost; connect anew.
     pub async fn next(&mut self) -> Result<Received, AmqpError> {
         loop {
-            let delivery = match self.consumer.next().await {
+            let delivery = tokio::select! {
+                delivery = self.consumer.next() => delivery,
+                // What waits for a delivery is not always told that the connection is gone.
+                () = tokio::time::sleep(LOOK_EVERY) => match self.connection.status().connected() {
+                    true => continue,
+                    false => None,
+                },
+            };
+            let delivery = match delivery {
                 Some(Ok(delivery)) => delivery,
                 Some(Err(error)) => return Err(self.away(error.to_string())),
                 None => return Err(self.away("it ended the connection".to_owned())),
@@ -110,7 +119,8 @@ impl HostAgent {
                 Ok(operation) => {
                     let is_repeat = delivery.redelivered || operation.attempt() > 1;
                     let broker = self.broker.clone();
-                    return Ok(Received { operation, is_repeat, broker, delivery });
+                    let send_timeout = self.send_timeout;
+                    return Ok(Received { operation, is_repeat, broker, send_timeout, delivery });
                 }
                 Err(error) => {
                     tracing::error!(broker = self.broker, %error, "a message is no operation; dropped");

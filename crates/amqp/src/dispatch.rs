@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cellzero::{
-    ActionOperation, BuildOperation, CellMapping, DestroyOperation, Dispatch, DispatchError, Dispatched,
-    ReleaseOperation,
+    ActionOperation, BuildOperation, CellMapping, DestroyOperation, Dispatch, DispatchError,
+    Dispatched, ReleaseOperation,
 };
 
 use crate::error::AmqpError;

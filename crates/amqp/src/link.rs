@@ -18,7 +18,7 @@ use crate::options::AmqpOptions;
 use crate::url::TransportUrl;
 
 /// How often a connection that nobody uses is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How a broker is reached now.
 #[derive(Clone)]

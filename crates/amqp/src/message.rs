@@ -1,7 +1,8 @@
 //! An operation as it travels: its body, and what stands in its properties.
 
 use cellzero::{
-    ActionOperation, BuildOperation, CellUuid, DestroyOperation, InstanceUuid, OperationUuid, ReleaseOperation,
+    ActionOperation, BuildOperation, CellUuid, DestroyOperation, InstanceUuid, OperationUuid,
+    ReleaseOperation,
 };
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};

@@ -1,21 +1,26 @@
 //! The plane's side of the reports: what hosts say is stored, then acknowledged.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use cellzero::{CellMapping, CellUuid, ControlPlane, HostError, ReportError, Write};
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::agent::consume;
-use crate::link::connect;
+use crate::link::{LOOK_EVERY, connect};
 use crate::message::REPORTS_QUEUE;
 use crate::options::AmqpOptions;
 use crate::report::Report;
 use crate::url::TransportUrl;
+
+/// The most reports of one cell that are stored at once.
+const STORED_AT_ONCE_MAX: usize = 8;
+/// What is said of a broker that hangs up.
+const ENDED: &str = "it ended the connection";
 
 /// Consumes the reports of the hosts of all cells that have a broker, until it is stopped or dropped.
 ///
@@ -164,19 +169,25 @@ async fn connect_and_consume(
     let connected = tokio::time::timeout(options.send_timeout, connecting).await;
     let connected = connected.unwrap_or_else(|_| Err("it does not answer".to_owned()));
     // Held, since dropping the connection closes it.
-    let (_connection, _channel, mut consumer) = connected.map_err(|reason| (false, reason))?;
-    loop {
-        let delivery = tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
-            delivery = consumer.next() => delivery,
-        };
-        let Some(delivery) = delivery else {
-            return Err((true, "it ended the connection".to_owned()));
-        };
-        let delivery = delivery.map_err(|error| (true, error.to_string()))?;
-        let acknowledged = store(plane, cell, delivery, options.report_retry).await;
-        acknowledged.map_err(|error| (true, error.to_string()))?;
-    }
+    let (connection, _channel, mut consumer) = connected.map_err(|reason| (false, reason))?;
+    let mut storing = FuturesUnordered::new();
+    let ended = loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => break Ok(()),
+            delivery = consumer.next(), if storing.len() < STORED_AT_ONCE_MAX => match delivery {
+                Some(Ok(delivery)) => storing.push(store(plane, cell, delivery, options)),
+                Some(Err(error)) => break Err((true, error.to_string())),
+                None => break Err((true, ENDED.to_owned())),
+            },
+            Some(Err(reason)) = storing.next() => break Err((true, reason)),
+            // What waits for a delivery is not always told that the connection is gone.
+            () = tokio::time::sleep(LOOK_EVERY) => if !connection.status().connected() {
+                break Err((true, ENDED.to_owned()));
+            },
+        }
+    };
+    while storing.next().await.is_some() {}
+    ended
 }
 
 /// What is to become of a report.
@@ -188,33 +199,52 @@ enum Outcome {
     Later,
 }
 
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Outcome::Stored => "stored",
+            Outcome::Dropped => "dropped",
+            Outcome::Later => "later",
+        }
+    }
+}
+
+/// Stores a report and says so to its broker, or has it come again.
 async fn store(
     plane: &ControlPlane,
     cell: CellUuid,
     delivery: Delivery,
-    retry: Duration,
-) -> Result<(), lapin::Error> {
-    let report = match serde_json::from_slice::<Report>(&delivery.data) {
-        Ok(report) => report,
+    options: &AmqpOptions,
+) -> Result<(), String> {
+    let outcome = match serde_json::from_slice::<Report>(&delivery.data) {
+        Ok(report) => {
+            let name = report.name();
+            let outcome = apply(plane, cell, report).await;
+            count(name, outcome.name());
+            outcome
+        }
         Err(error) => {
             tracing::error!(%cell, %error, "a message is no report; dropped");
             count("unknown", "unreadable");
-            return delivery.reject(BasicRejectOptions { requeue: false }).await.map(|_| ());
+            Outcome::Dropped
         }
     };
-    let name = report.name();
-    match apply(plane, cell, report).await {
-        Outcome::Stored => count(name, "stored"),
-        Outcome::Dropped => count(name, "dropped"),
-        Outcome::Later => {
-            count(name, "later");
-            // A pause, since it comes again at once.
-            tokio::time::sleep(retry).await;
-            let again = BasicNackOptions { requeue: true, ..Default::default() };
-            return delivery.nack(again).await.map(|_| ());
-        }
+    if outcome == Outcome::Later {
+        // A pause, since it comes again at once.
+        tokio::time::sleep(options.report_retry).await;
     }
-    delivery.ack(BasicAckOptions::default()).await.map(|_| ())
+    let answered = async {
+        match outcome {
+            Outcome::Later => {
+                delivery.nack(BasicNackOptions { requeue: true, ..Default::default() }).await
+            }
+            Outcome::Stored | Outcome::Dropped => delivery.ack(BasicAckOptions::default()).await,
+        }
+    };
+    match tokio::time::timeout(options.send_timeout, answered).await {
+        Ok(answered) => answered.map(|_| ()).map_err(|error| error.to_string()),
+        Err(_) => Err("it does not answer".to_owned()),
+    }
 }
 
 fn count(report: &'static str, outcome: &'static str) {

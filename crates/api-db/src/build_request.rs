@@ -62,8 +62,7 @@ pub fn replace(
     instance: &Instance,
     now: NaiveDateTime,
 ) -> Result<bool, DatabaseError> {
-    let row =
-        build_requests::table.filter(build_requests::instance_uuid.eq(instance.uuid.text()));
+    let row = build_requests::table.filter(build_requests::instance_uuid.eq(instance.uuid.text()));
     let replaced = diesel::update(row)
         .set((
             build_requests::instance.eq(wrap_instance(instance)),

@@ -110,8 +110,9 @@ impl Compute<'_> {
     ///
     /// Once this is `Ok` or stale the report is stored; until then the host repeats it.
     ///
-    /// Three commits; 5 statements in the cell, 11 in the API database, 5 more there, 7 in the cell and
-    /// 1 in the API database; then what is due in the cell's outbox is sent.
+    /// Four commits, 18 statements in the API database and 16 in the cell, of which one commit and four
+    /// statements in the cell are of the sending to the next host; one statement more in the API
+    /// database for each alternate without room.
     ///
     /// # Errors
     /// [`ReportError::Stale`] where it is not being built there, or the report was stored before.

@@ -70,7 +70,17 @@ pub use cellzero_database::{
     drop_database,
 };
 pub use cellzero_orchestrator::{
-    Accepted, ActionError, ActionOperation, ArchiveError, ArchiveOptions, ArchiveReport, AutoRetryOptions, BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError, DeleteError, DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch, DispatchError, Dispatched, Dump, DuplicateHost, EventType, ExplainError, Explanation, FindCellError, Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch, Level, MapError, MapOptions, Mapped, NewCell, Notification, NotificationFault, NotificationPayload, Notifier, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Priority, Progress, PurgeOptions, PurgeReport, RebuildFrom, ReleaseOperation, Removal, RemovedCell, Repair, ReportError, RequestSpecSummary, RetryError, SchemaError, SettleError, Settled, ShownDatabase, Since, StatusOptions, StatusReport, SyncReport, SyncedDatabase, SystemUuids, TagsChanged, TracingNotifier, UpdateCellError, UuidSource, WhatIf,
+    Accepted, ActionError, ActionOperation, ArchiveError, ArchiveOptions, ArchiveReport,
+    AutoRetryOptions, BootError, BuildOperation, Check, Class, CreateCellError, DeleteCellError,
+    DeleteError, DestroyOperation, DiscoverOptions, DiscoveredHost, Discovery, Dispatch,
+    DispatchError, Dispatched, Dump, DuplicateHost, EventType, ExplainError, Explanation,
+    FindCellError, Finding, FsckError, FsckOptions, FsckReport, HostError, InProcessDispatch,
+    Level, MapError, MapOptions, Mapped, NewCell, Notification, NotificationFault,
+    NotificationPayload, Notifier, OrchestratorOptions, Plan, PlaneDatabase, PlaneState, Priority,
+    Progress, PurgeOptions, PurgeReport, RebuildFrom, ReleaseOperation, Removal, RemovedCell,
+    Repair, ReportError, RequestSpecSummary, RetryError, SchemaError, SettleError, Settled,
+    ShownDatabase, Since, StatusOptions, StatusReport, SyncReport, SyncedDatabase, SystemUuids,
+    TagsChanged, TracingNotifier, UpdateCellError, UuidSource, WhatIf,
 };
 pub use cellzero_router::{
     BreakerOptions, BuriedAs, BuriedGroup, Cell0Report, CellAnswered, CellError, CellReport,

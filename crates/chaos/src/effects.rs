@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use cellzero::{
-    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched, InstanceUuid,
-    OperationUuid, ReleaseOperation,
+    ActionOperation, BuildOperation, DestroyOperation, Dispatch, DispatchError, Dispatched,
+    InstanceUuid, OperationUuid, ReleaseOperation,
 };
 
 /// One of so many effects is delivered and its acknowledgement lost, so that it comes again.

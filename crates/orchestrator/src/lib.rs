@@ -58,7 +58,6 @@ pub mod sync;
 
 pub use accept::{Accepted, BootError};
 pub use action::ActionError;
-pub use change::TagsChanged;
 pub use archive::{
     ArchiveError, ArchiveOptions, ArchiveReport, Progress, PurgeOptions, PurgeReport,
 };
@@ -66,6 +65,7 @@ pub use auto_retry::AutoRetryOptions;
 pub use cell_change::{
     DeleteCellError, FindCellError, Removal, RemovedCell, UpdateCellError, find_cell,
 };
+pub use change::TagsChanged;
 pub use delete::DeleteError;
 pub use discover::{DiscoverOptions, DiscoveredHost, Discovery, DuplicateHost};
 pub use explain::{ExplainError, Explanation, Since, WhatIf};

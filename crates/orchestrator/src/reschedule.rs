@@ -61,8 +61,8 @@ impl Orchestrator {
     /// From its return on the report is stored. Where it fails, and is no longer stale at the next try,
     /// nothing has been decided.
     ///
-    /// Three commits and one: 6 statements in the cell, 10 in the API database and one for each alternate
-    /// without room, 5 more there, 8 in the cell, and 1 in the API database.
+    /// Three commits, 18 statements in the API database and 12 in the cell; one more in the API database
+    /// for each alternate without room.
     ///
     /// # Errors
     /// [`ReportError::Stale`] where it is not being built there, or was stored before.

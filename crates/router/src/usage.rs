@@ -197,13 +197,14 @@ fn used(
 #[cfg(test)]
 mod tests {
     use cellzero_types::Flavor;
+    use chrono::DateTime;
     use rstest::rstest;
     use uuid::Uuid;
 
     use super::*;
 
     fn at(hour: i64) -> NaiveDateTime {
-        NaiveDateTime::UNIX_EPOCH + TimeDelta::hours(hour)
+        DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::hours(hour)
     }
 
     /// The period is from 10 to 20, and it is 15 now.

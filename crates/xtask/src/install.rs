@@ -1,4 +1,5 @@
-//! Installs the database servers and the message broker by the system's package manager where their programs are missing.
+//! Installs the database servers, the message broker and what makes Python environments by the
+//! system's package manager where their programs are missing.
 //!
 //! Only their programs are wanted: the packages' own services are kept from starting, and no test
 //! ever speaks to them.
@@ -46,8 +47,8 @@ pub(crate) fn install_missing_servers() -> anyhow::Result<()> {
     println!("installing {} ({})", packages.join(" "), reasons.join(", "));
     install(&packages).with_context(|| {
         format!(
-            "the tests need the programs of PostgreSQL, MariaDB and RabbitMQ ({}), and installing them \
-             failed; install them by hand (on Debian: {}) and run again",
+            "the tests need the programs of PostgreSQL, MariaDB, RabbitMQ and Python ({}), and installing \
+             them failed; install them by hand (on Debian: {}) and run again",
             reasons.join(", "),
             packages.join(" "),
         )
@@ -66,8 +67,22 @@ fn missing_servers() -> Vec<Missing> {
         Some(Missing { name, package, reason: engine.missing_binary()? })
     });
     let broker = missing_broker();
-    let (name, package) = ("rabbitmq", "rabbitmq-server");
-    engines.chain(broker.map(|reason| Missing { name, package, reason })).collect()
+    let broker =
+        broker.map(|reason| Missing { name: "rabbitmq", package: "rabbitmq-server", reason });
+    let python = missing_python();
+    let python = python.map(|reason| Missing { name: "python", package: "python3-venv", reason });
+    engines.chain(broker).chain(python).collect()
+}
+
+/// Why no Python environment can be made, which the clients of the compute API are installed into.
+fn missing_python() -> Option<String> {
+    let mut asked = Command::new("python3");
+    asked.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+    match asked.status() {
+        Ok(status) if status.success() => None,
+        Ok(_) => Some("python3 has no venv".to_owned()),
+        Err(error) => Some(format!("python3 does not run: {error}")),
+    }
 }
 
 fn debian_package(engine: Engine) -> &'static str {

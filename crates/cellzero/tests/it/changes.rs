@@ -94,6 +94,8 @@ async fn an_update_while_it_is_built_is_what_its_home_gets_and_blames_no_cell(
         assert_eq!((first.await.as_str(), second.await.as_str()), ("web-1", "renamed"));
     }
     assert_eq!(crate::support::count(&test.api, "boot_states WHERE placements > 0"), 0);
+    // What was placed before the update is swept.
+    test.plane.recover().await.unwrap();
     test.check_at_rest();
 }
 

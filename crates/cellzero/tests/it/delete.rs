@@ -119,7 +119,8 @@ async fn a_buried_instance_allows_no_action_whatever_its_row_says(
     let after = test.plane.show(&ctx, live[0]).await.unwrap();
     assert_eq!((after.vm_state, after.task_state), (Some(VmState::Active), None));
     let (cell, host) = (test.cell(0), after.host.as_deref().unwrap());
-    let late = test.plane.compute().acted(cell, live[0], (host, (1 << 20) + 2), None).await.unwrap_err();
+    let late =
+        test.plane.compute().acted(cell, live[0], (host, (1 << 20) + 2), None).await.unwrap_err();
     assert!(matches!(late.failed(), Some(ReportError::Stale { .. })), "{late}");
     // An operator's reset of the state does not raise the dead.
     test.cell0.execute("UPDATE instances SET vm_state = 'active', host = 'h'").unwrap();

@@ -370,5 +370,5 @@ async fn a_failed_build_costs_what_is_documented(
     let build = boot(&test, &later).await;
     let (moved, next) = cost(&test.plane, fail(&test, &build)).await;
     assert!(next.unwrap().is_some());
-    assert_eq!(moved, Cost { api: 18, cell0: 0, cells: 20, commits: 5, asked: 2 });
+    assert_eq!(moved, Cost { api: 18, cell0: 0, cells: 16, commits: 4, asked: 2 });
 }
