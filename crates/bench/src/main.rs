@@ -14,6 +14,7 @@ mod floor;
 mod fsck;
 mod grow;
 mod lists;
+mod load;
 mod machine;
 mod measure;
 mod memory;
@@ -21,6 +22,8 @@ mod plane;
 mod plot;
 mod process;
 mod report;
+mod served;
+mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +52,9 @@ struct Arguments {
     /// Instead of all that, what decisions of the scheduler cost by themselves.
     #[arg(long)]
     decide: bool,
+    /// Instead of all that, the compute API under load by `wrk`, and beside a cell that hangs.
+    #[arg(long)]
+    load: bool,
     /// Where the figures are written as Markdown, with a picture beside them; of all engines and
     /// without `--quick` docs/performance.md, else target/bench.md.
     #[arg(long)]
@@ -74,6 +80,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if let Ok(api) = std::env::var(archive::API_DATABASE) {
         return archive::child(&api).map(|()| ExitCode::SUCCESS);
+    }
+    if let Ok(api) = std::env::var(served::API_DATABASE) {
+        return served::child(&api).map(|()| ExitCode::SUCCESS);
     }
     if let Ok(api) = std::env::var(memory::API_DATABASE) {
         return memory::child(&api).map(|()| ExitCode::SUCCESS);
@@ -104,10 +113,14 @@ fn main() -> anyhow::Result<ExitCode> {
             archive::run(engine, arguments.quick).with_context(|| engine.name().to_owned())?;
             continue;
         }
+        if arguments.load {
+            load::run(engine, arguments.quick).with_context(|| engine.name().to_owned())?;
+            continue;
+        }
         let measured = engine::run(engine, runs).with_context(|| engine.name().to_owned())?;
         all.push((engine, measured));
     }
-    if arguments.fsck || arguments.archive {
+    if arguments.fsck || arguments.archive || arguments.load {
         return Ok(ExitCode::SUCCESS);
     }
     let decided = decide::run()?;

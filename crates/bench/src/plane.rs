@@ -5,7 +5,7 @@ use cellzero::*;
 use cellzero_test_support::{Engine, TestDatabase, create_database};
 
 /// The project of everything that is booted.
-const PROJECT: &str = "bench-project";
+pub(crate) const PROJECT: &str = "bench-project";
 const IMAGE: &str = "70a599e0-31e7-49b7-b260-868f441e862b";
 /// A flavor that every host has room for.
 const SMALL: &str = "small";
@@ -42,21 +42,31 @@ impl Plane {
         let (api, cell0) = (database("api")?, database("cell0")?);
         let config = Config::new(api.url()).cell0(cell0.url()).without_worker();
         let plane = ControlPlane::open(config.clone()).await?;
-        let (mut cells, mut hosts) = (Vec::new(), Vec::new());
-        for (room, number) in rooms.iter().zip(1..) {
-            let name = format!("cell{number}");
-            let cell = database(&name)?;
-            let uuid = plane.cells().create(NewCell::new(&name, cell.url())).await?;
-            let host = format!("{name}-host");
-            let node = ComputeNode::new(host, *room, 4_000_000, 100_000).with_ratios(1.0, 1.0, 1.0);
-            cells.push(cell);
-            hosts.push((uuid, node));
-        }
         plane.flavors().create(&Flavor::new(SMALL, SMALL, 1, 512, 1)).await?;
         plane.flavors().create(&Flavor::new(HUGE, HUGE, 9_999, 9_999_999, 1)).await?;
-        let plane = Plane { plane, config, api, cell0, cells, hosts };
-        plane.report().await?;
+        let (cells, hosts) = (Vec::new(), Vec::new());
+        let mut plane = Plane { plane, config, api, cell0, cells, hosts };
+        for (room, number) in rooms.iter().zip(1..) {
+            let name = format!("cell{number}");
+            plane.add_cell(&name, database(&name)?, *room).await?;
+        }
         Ok(plane)
+    }
+
+    /// A cell in this database; its one host has room for so many small instances.
+    pub(crate) async fn add_cell(
+        &mut self,
+        name: &str,
+        database: TestDatabase,
+        room: i32,
+    ) -> anyhow::Result<()> {
+        let cell = self.plane.cells().create(NewCell::new(name, database.url())).await?;
+        let host = format!("{name}-host");
+        let node = ComputeNode::new(host, room, 4_000_000, 100_000).with_ratios(1.0, 1.0, 1.0);
+        self.plane.hosts().report(cell, &node).await?;
+        self.cells.push(database);
+        self.hosts.push((cell, node));
+        Ok(())
     }
 
     /// Its live cells, in the order of their databases.

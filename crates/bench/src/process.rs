@@ -22,7 +22,13 @@ pub(crate) fn figures<const N: usize>(variables: &[(&str, &str)]) -> anyhow::Res
 
 /// A line of the kernel's figures of this process, in megabytes.
 pub(crate) fn status_mb(name: &str) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("the kernel's figures")?;
+    status_mb_of("self", name)
+}
+
+/// The same of another process.
+pub(crate) fn status_mb_of(process: &str, name: &str) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(path).context("the kernel's figures")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next());
     Ok(kilobytes.with_context(|| format!("no {name}"))?.parse::<f64>()? / 1024.0)

@@ -16,8 +16,6 @@ pub(crate) struct Question<'a> {
     pub(crate) group: Option<&'a ServerGroup>,
     /// Whether the server group has a member on any host yet, be it one that is not offered.
     pub(crate) group_has_members: bool,
-    /// A host that reported last between these two is up.
-    up: (NaiveDateTime, NaiveDateTime),
     /// Traits by name, and whether a host must have them or must not.
     pub(crate) traits: Vec<(&'a str, bool)>,
     /// Metadata by key, and what some aggregate of a host must say of it.
@@ -49,17 +47,22 @@ impl<'a> Question<'a> {
             options,
             group,
             group_has_members,
-            up: options.up(),
             traits: traits.collect(),
             metadata: metadata.collect(),
         }
     }
 }
 
-/// A host with what changes while instances are placed.
+/// A host with what changes while instances are placed, and what every decision asks of it: a decision
+/// goes over thousands of these several times, and reads each host once.
 #[derive(Clone)]
 pub(crate) struct Candidate<'a> {
     pub(crate) host: &'a HostState,
+    /// Whether it has reported in time.
+    pub(crate) is_up: bool,
+    pub(crate) is_enabled: bool,
+    /// What may be claimed in all.
+    pub(crate) limit: Resources,
     /// What is left to claim.
     pub(crate) free: Resources,
     /// How many members of the server group are on it.
@@ -139,11 +142,14 @@ fn bit(refusal: Refusal) -> u16 {
     1 << refusal as u16
 }
 
-fn reports(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    reported(candidate.host, question.up)
+fn reports(_: &Question<'_>, candidate: &Candidate<'_>) -> bool {
+    candidate.is_up
 }
 
-fn reported(host: &HostState, (earliest, latest): (NaiveDateTime, NaiveDateTime)) -> bool {
+pub(crate) fn reported(
+    host: &HostState,
+    (earliest, latest): (NaiveDateTime, NaiveDateTime),
+) -> bool {
     !host.forced_down && host.last_seen_up.is_some_and(|seen| earliest <= seen && seen <= latest)
 }
 
@@ -153,7 +159,7 @@ pub(crate) fn is_up(host: &HostState, options: &SelectOptions) -> bool {
 }
 
 fn is_enabled(_: &Question<'_>, candidate: &Candidate<'_>) -> bool {
-    !candidate.host.service_disabled
+    candidate.is_enabled
 }
 
 fn availability_zone(question: &Question<'_>, candidate: &Candidate<'_>) -> bool {

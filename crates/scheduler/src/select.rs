@@ -11,7 +11,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use crate::explain::explain;
-use crate::filters::{Candidate, Question, passes};
+use crate::filters::{Candidate, Question, passes, reported};
 use crate::host::{HostState, ServerGroup};
 use crate::weigh::{Scale, Score};
 
@@ -132,29 +132,32 @@ fn has_members(group: Option<&ServerGroup>) -> bool {
 
 fn candidates(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
     let group = snapshot.group.as_ref();
-    let ranks = ranks(&snapshot.hosts);
+    let up = snapshot.options.up();
     let candidate = |(index, host): (usize, _)| Candidate {
         host,
+        is_up: reported(host, up),
+        is_enabled: !host.service_disabled,
+        limit: host.limit,
         free: host.free(),
         members: group.map_or(0, |group| group.members_on(&host.host)),
-        rank: ranks.as_ref().map_or(index as u32, |ranks| ranks[index]),
+        rank: index as u32,
     };
-    snapshot.hosts.iter().enumerate().map(candidate).collect()
+    let mut candidates: Vec<Candidate<'_>> =
+        snapshot.hosts.iter().enumerate().map(candidate).collect();
+    rank(&mut candidates);
+    candidates
 }
 
-/// The place of each host among the names of all; none where they stand in this order already, as
-/// databases give them.
-fn ranks(hosts: &[HostState]) -> Option<Vec<u32>> {
-    if hosts.is_sorted_by(|one, next| one.host <= next.host) {
-        return None;
+/// Gives each its place among the names of all. Databases give them in this order already.
+fn rank(candidates: &mut [Candidate<'_>]) {
+    if candidates.is_sorted_by(|one, next| one.host.host <= next.host.host) {
+        return;
     }
-    let mut order: Vec<usize> = (0..hosts.len()).collect();
-    order.sort_by_key(|index| &hosts[*index].host);
-    let mut ranks = vec![0; hosts.len()];
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by_key(|index| &candidates[*index].host.host);
     for (rank, index) in order.into_iter().enumerate() {
-        ranks[index] = rank as u32;
+        candidates[index].rank = rank as u32;
     }
-    Some(ranks)
 }
 
 /// Whether the filters and weighers cannot tell these two apart.

@@ -39,12 +39,11 @@ impl Scale {
     /// not change which of the others is chosen.
     pub(crate) fn of<'a>(passing: impl Iterator<Item = &'a Candidate<'a>>) -> Scale {
         let smallest = Resources { vcpus: 1, memory_mb: 1, disk_gb: 1 };
-        let largest =
-            passing.map(|candidate| candidate.host.limit).fold(smallest, |a, b| Resources {
-                vcpus: a.vcpus.max(b.vcpus),
-                memory_mb: a.memory_mb.max(b.memory_mb),
-                disk_gb: a.disk_gb.max(b.disk_gb),
-            });
+        let largest = passing.map(|candidate| candidate.limit).fold(smallest, |a, b| Resources {
+            vcpus: a.vcpus.max(b.vcpus),
+            memory_mb: a.memory_mb.max(b.memory_mb),
+            disk_gb: a.disk_gb.max(b.disk_gb),
+        });
         Scale {
             vcpu: WHOLE / largest.vcpus,
             mb: WHOLE / largest.memory_mb,

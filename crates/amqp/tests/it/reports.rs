@@ -25,14 +25,14 @@ async fn a_failed_build_goes_to_the_next_host_and_is_error_after_the_last(
     // The larger one is chosen first.
     test.add_cell(&url, &[("bad", 9), ("good", 3)]).await;
     let reports = ReportConsumer::start(&test.plane, options());
-    let accepted = test.boot(1).await;
+    let accepted = test.boot_and_send(1).await;
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     let admin = RequestContext { is_admin: true, ..user() };
     let shown = test.plane.show(&admin, accepted[0]).await.unwrap();
     assert_eq!(shown.host.as_deref(), Some("good"));
     assert_eq!((bad.seen().len(), good.seen().len()), (1, 1));
     test.plane.hosts().disable("good", "none").await.unwrap();
-    let last = test.boot(1).await;
+    let last = test.boot_and_send(1).await;
     until("ERROR", async || test.status(last[0]).await == "ERROR").await;
     let fault = test.plane.show(&user(), last[0]).await.unwrap().fault.unwrap();
     assert!(fault.message.ends_with("no space left"), "{fault:?}");
@@ -56,7 +56,7 @@ async fn a_host_that_reports_is_known_and_built_on() {
         .await;
     drop(agent);
     let _host = TestHost::start(&url, "ant", well).await;
-    let accepted = test.boot(1).await;
+    let accepted = test.boot_and_send(1).await;
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     assert_eq!(test.plane.show(&user(), accepted[0]).await.unwrap().home, Home::Cell(cell));
     reports.stop().await;
@@ -87,7 +87,7 @@ async fn what_cannot_be_read_or_is_out_of_date_stops_no_other_report() {
     }
     drop(agent);
     let _host = TestHost::start(&url, "ant", well).await;
-    let accepted = test.boot(1).await;
+    let accepted = test.boot_and_send(1).await;
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     reports.stop().await;
 }
@@ -106,7 +106,7 @@ async fn a_report_is_acknowledged_only_once_it_is_stored() {
         TestPlane::new(Engine::Sqlite, |config| config.dispatch(dispatch)).await.unwrap();
     test.add_cell(&url, &[("ant", 9)]).await;
     let _host = TestHost::start(&url, "ant", well).await;
-    let accepted = test.boot(1).await;
+    let accepted = test.boot_and_send(1).await;
     // The table that the report needs is away.
     test.cells[0].1.execute("ALTER TABLE instance_fences RENAME TO away").unwrap();
     let reports = ReportConsumer::start(&test.plane, options());

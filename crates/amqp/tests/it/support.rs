@@ -69,6 +69,20 @@ impl TestPlane {
         accepted
     }
 
+    /// Boots, and waits until the builds are sent: a broker under load may refuse them at first.
+    pub(crate) async fn boot_and_send(&self, count: u32) -> Accepted {
+        let accepted = self.boot(count).await;
+        until("sent", async || {
+            self.plane.settle().await.expect("settled");
+            self.cells.iter().all(|(_, cell)| {
+                let left = cell.query("SELECT COUNT(*) FROM outbox").expect("a count");
+                left[0][0].as_deref() == Some("0")
+            })
+        })
+        .await;
+        accepted
+    }
+
     pub(crate) async fn status(&self, uuid: InstanceUuid) -> String {
         let shown = self.plane.show(&user(), uuid).await.expect("shown");
         shown.status().to_owned()

@@ -1,4 +1,5 @@
-//! Unmodified clients of PyPI against the API: openstacksdk, the `openstack` command, novaclient.
+//! Unmodified clients of PyPI against the API: openstacksdk, the `openstack` command, novaclient,
+//! Tempest, and Schemathesis, which asks whatever the document allows and what it does not.
 //!
 //! The first test makes a Python environment under `target/tmp` and installs what
 //! `requirements.txt` pins; later ones and later runs find it there.
@@ -211,5 +212,29 @@ async fn tempest_passes_what_it_passed_before(
     let list = folder().join("tempest_passes.txt");
     let list = list.to_str().expect("a path in UTF-8");
     served.script("tempest_run.py", &[&standins.url, list]).await;
+    served.end().await;
+}
+
+/// Makes requests of the served document, right and wrong ones: no answer may be a 500, or one that the
+/// document does not have. For 60 seconds; `CELLZERO_SCHEMATHESIS_SECONDS=600` for ten minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_to_whatever_is_asked_is_in_the_document() {
+    let Some(served) = Served::start(Engine::Sqlite).await else { return };
+    let seconds = std::env::var("CELLZERO_SCHEMATHESIS_SECONDS").unwrap_or_else(|_| "60".into());
+    let document = format!("{}/openapi.json", served.url.trim_end_matches("/v2.1"));
+    let checks = [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    ];
+    let mut command = Command::new(python().with_file_name("schemathesis"));
+    command.args(["run", &document, "--checks", &checks.join(","), "--max-time", &seconds]);
+    command.args(["--workers", "2", "--warnings", "off"]).env("NO_COLOR", "1");
+    // What it keeps between runs stays out of the repository.
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    let ran = tokio::task::spawn_blocking(move || run(&mut command)).await;
+    ran.expect("not cancelled").expect("nothing is found");
     served.end().await;
 }

@@ -1,0 +1,221 @@
+//! The compute API under load beside the library's own calls, and beside a cell that hangs.
+//!
+//! The API is served by a process that does nothing else; `wrk` makes the requests, one that is
+//! installed already.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use cellzero::*;
+use cellzero_test_support::{Durability, Engine, PrivateServer, ServerOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::plane::{Plane, user};
+use crate::served::Served;
+use crate::wrk::{Load, wrk};
+
+const CELLS: usize = 16;
+const INSTANCES: u32 = 1_600;
+/// How many instances are on a page.
+const PAGE: u32 = 100;
+/// How many connections make a load.
+const CONNECTIONS: u32 = 16;
+/// How often a call of the library is measured.
+const CALLS: u32 = 2_000;
+/// How often the API is listed while a cell hangs, and while none does.
+const LIST_EVERY: Duration = Duration::from_secs(1);
+/// The most that HTTP may add to a call, in the middle.
+const OVERHEAD_MAX: Duration = Duration::from_micros(150);
+/// By how much the slowest percent of what does not touch a hung cell may grow.
+const GROWTH_MAX: f64 = 1.5;
+/// The longest that a request may take here; lists come within it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+/// What a list may take beyond it.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// How long each load is kept up, and that beside a hung cell.
+struct Times {
+    load: Duration,
+    hung: Duration,
+}
+
+/// Measures, prints, and says which bounds are missed.
+pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
+    let times = match quick {
+        true => Times { load: Duration::from_secs(2), hung: Duration::from_secs(10) },
+        false => Times { load: Duration::from_secs(10), hung: Duration::from_secs(600) },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut rooms = vec![INSTANCES as i32 / CELLS as i32; CELLS];
+        let hanging = match engine {
+            Engine::Sqlite => None,
+            _ => {
+                rooms.pop();
+                let options = ServerOptions::default().durability(Durability::Full);
+                Some(PrivateServer::launch(engine, options)?)
+            }
+        };
+        let mut plane = Plane::open(engine, &rooms).await?;
+        if let Some(server) = &hanging {
+            let database = server.create_database("hung")?;
+            plane.add_cell("hung", database, INSTANCES as i32 / CELLS as i32).await?;
+        }
+        plane.fill(INSTANCES).await?;
+        plane.analyze()?;
+        let served = Served::start(plane.api.url())?;
+        beside_the_library(engine, &plane, &served, times.load).await?;
+        if let Some(server) = &hanging {
+            beside_a_hung_cell(engine, &plane, &served, server, &times).await?;
+        }
+        served.end()?;
+        plane.plane.close().await?;
+        Ok(())
+    })
+}
+
+async fn beside_the_library(
+    engine: Engine,
+    plane: &Plane,
+    served: &Served,
+    time: Duration,
+) -> anyhow::Result<()> {
+    let uuid = healthy(plane).await?;
+    let query = ListQuery::default().limit(PAGE);
+    let list = format!("/v2.1/servers/detail?limit={PAGE}");
+    let show = format!("/v2.1/servers/{uuid}");
+    let show_alone = middle(CALLS, async || {
+        plane.plane.show(&user(), uuid).await?;
+        Ok(())
+    });
+    let show_alone = show_alone.await?;
+    let list_alone = middle(CALLS / 20, async || {
+        let page = plane.plane.list(&user(), &query).await?;
+        ensure!(page.instances.len() == PAGE as usize, "a full page");
+        Ok(())
+    });
+    let list_alone = list_alone.await?;
+    for (name, path, alone) in [("show", show, show_alone), ("list", list, list_alone)] {
+        let url = served.url(&path);
+        let one = wrk(&url, 1, time).await?;
+        let many = wrk(&url, CONNECTIONS, time).await?;
+        let overhead = one.p50.saturating_sub(alone);
+        println!(
+            "{}: {name} over {CELLS} cells: library {alone:.0?} p50; HTTP {:.0?} p50, {overhead:.0?} more \
+             (at most {OVERHEAD_MAX:?}{}); {CONNECTIONS} connections: {:.0} a second, {:.1?} p99; {:.1} MB",
+            engine.name(),
+            one.p50,
+            missed(overhead > OVERHEAD_MAX),
+            many.per_second,
+            many.p99,
+            served.memory_mb()?,
+        );
+    }
+    Ok(())
+}
+
+/// The same loads without and with a hung cell, with a list every second beside them.
+async fn beside_a_hung_cell(
+    engine: Engine,
+    plane: &Plane,
+    served: &Served,
+    server: &PrivateServer,
+    times: &Times,
+) -> anyhow::Result<()> {
+    let show = served.url(&format!("/v2.1/servers/{}", healthy(plane).await?));
+    let (calm, _) = with_lists(served, &show, times.load).await?;
+    server.pause()?;
+    // The first who ask learn that it hangs; what it costs them is in the lists below.
+    let (first, first_lists) = with_lists(served, &show, times.load).await?;
+    let (memory, things) = (served.memory_mb()?, served.threads_and_files()?);
+    let (hung, lists) = with_lists(served, &show, times.hung).await?;
+    let (memory_after, things_after) = (served.memory_mb()?, served.threads_and_files()?);
+    server.resume()?;
+    let growth = first.p99.max(hung.p99).as_secs_f64() / calm.p99.as_secs_f64();
+    let slowest = lists.slowest.max(first_lists.slowest);
+    println!(
+        "{}: a cell hangs for {:.0?} under load: show elsewhere {:.1?} p99, {:.1?} before it, {growth:.2} \
+         times (at most {GROWTH_MAX}{}); {} lists, at most {slowest:.2?} ({DEADLINE:?} and {SLACK:?}{}), \
+         {} with UNKNOWN rows; memory {memory:.1} to {memory_after:.1} MB, threads and files {things:?} \
+         to {things_after:?}",
+        engine.name(),
+        times.load + times.hung,
+        first.p99.max(hung.p99),
+        calm.p99,
+        missed(growth > GROWTH_MAX),
+        lists.count + first_lists.count,
+        missed(slowest > DEADLINE + SLACK),
+        lists.unknown + first_lists.unknown,
+    );
+    Ok(())
+}
+
+fn missed(is_missed: bool) -> &'static str {
+    if is_missed { ": missed" } else { "" }
+}
+
+/// What lists beside a load came to.
+#[derive(Default)]
+struct Lists {
+    count: u32,
+    /// How many had rows of a cell that did not answer.
+    unknown: u32,
+    slowest: Duration,
+}
+
+async fn with_lists(served: &Served, url: &str, time: Duration) -> anyhow::Result<(Load, Lists)> {
+    let load = wrk(url, CONNECTIONS, time);
+    let listing = async {
+        let (mut lists, end) = (Lists::default(), Instant::now() + time);
+        while Instant::now() < end {
+            let began = Instant::now();
+            let body =
+                get(served.port(), &format!("/v2.1/servers/detail?limit={INSTANCES}")).await?;
+            lists.slowest = lists.slowest.max(began.elapsed());
+            lists.count += 1;
+            lists.unknown += u32::from(body.contains("\"UNKNOWN\""));
+            tokio::time::sleep(LIST_EVERY).await;
+        }
+        Ok::<_, anyhow::Error>(lists)
+    };
+    tokio::try_join!(load, listing)
+}
+
+/// One request on a connection of its own; its answer must be 200.
+async fn get(port: u16, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nOpenStack-API-Version: compute 2.69\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status = answer.lines().next().unwrap_or_default();
+    ensure!(status.starts_with("HTTP/1.1 200"), "{path}: {status}");
+    Ok(answer)
+}
+
+/// An instance of a cell that never hangs.
+async fn healthy(plane: &Plane) -> anyhow::Result<InstanceUuid> {
+    let first = *plane.cell_uuids().first().context("a cell")?;
+    let page = plane.plane.list(&user(), &ListQuery::default()).await?;
+    let found = page.instances.iter().find(|instance| instance.home == Home::Cell(first));
+    Ok(found.context("the first cell has instances")?.uuid)
+}
+
+/// The middle of so many times.
+async fn middle(
+    runs: u32,
+    mut call: impl AsyncFnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Duration> {
+    let mut times = Vec::with_capacity(runs as usize);
+    for _ in 0..runs {
+        let began = Instant::now();
+        call().await?;
+        times.push(began.elapsed());
+    }
+    times.sort();
+    Ok(times[times.len() / 2])
+}
