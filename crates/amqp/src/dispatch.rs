@@ -19,6 +19,9 @@ use crate::url::TransportUrl;
 /// A connection that nobody has used for so long is closed: its URL is no cell's any more.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
+/// How many operations of one cell wait for their confirmation at once.
+const AT_ONCE: usize = 64;
+
 /// Publishes operations to `compute.<host>` on the broker that the transport URL of the host's cell
 /// names, read anew for each operation. One connection for each transport URL, made when it is first
 /// needed. It must be used within a tokio runtime. A clone is the same one.
@@ -140,6 +143,11 @@ fn cell_name(cell: Option<&Arc<CellMapping>>) -> String {
 
 #[async_trait::async_trait]
 impl Dispatch for AmqpDispatch {
+    /// A broker confirms what it has written to its disk, many messages by one write.
+    fn at_once(&self) -> usize {
+        AT_ONCE
+    }
+
     async fn build(&self, o: &BuildOperation) -> Result<Dispatched, DispatchError> {
         let message = OperationMessage::Build(o.clone());
         match self.publish(o.cell.as_ref(), &o.host, message).await? {

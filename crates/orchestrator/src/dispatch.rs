@@ -20,6 +20,8 @@ use cellzero_cell_db::outbox::{self, OutboxRow};
 use cellzero_database::{DatabaseError, transaction};
 use cellzero_router::{CellError, CellHandle};
 use cellzero_types::{CellUuid, InstanceUuid, OperationUuid};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use crate::Orchestrator;
 use crate::operation::{
@@ -167,16 +169,23 @@ impl Orchestrator {
         }
         let ids: Vec<OperationUuid> = rows.iter().map(|row| row.id).collect();
         let attempts = self.take_effects(handle, ids).await?;
+        // Those that another took meanwhile are not ours to send.
+        let mut ours = rows.into_iter().filter_map(|row| Some((*attempts.get(&row.id)?, row)));
         let (mut sent, mut failed) = (Vec::new(), Vec::new());
-        for row in rows {
-            // Those that another took meanwhile are not ours to send.
-            let Some(attempt) = attempts.get(&row.id) else { continue };
-            // What follows from one could not be stored in a cell that fell silent meanwhile.
-            match !handle.is_silent() && self.send(handle, &row, *attempt).await {
-                true => sent.push(row.id),
-                false => failed.push(row.id),
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            // No two are of one instance.
+            let room = self.0.dispatch.at_once().max(1) - under_way.len();
+            under_way.extend(
+                ours.by_ref().take(room).map(|(attempt, row)| self.send(handle, row, attempt)),
+            );
+            match under_way.next().await {
+                Some((id, true)) => sent.push(id),
+                Some((id, false)) => failed.push(id),
+                None => break,
             }
         }
+        drop(under_way);
         let count = sent.len();
         let resend_after = self.resend_after();
         handle
@@ -209,18 +218,27 @@ impl Orchestrator {
             .await
     }
 
-    /// Hands one effect over, and applies what follows where it is done at once; says whether it may
-    /// be forgotten. A crash before that has it sent and applied again.
+    /// Hands one effect over, and applies what follows where it is done at once; says which it was and
+    /// whether it may be forgotten. A crash before that has it sent and applied again.
     #[tracing::instrument(
         level = "debug", skip_all,
         fields(instance = %row.instance_uuid, operation = %row.id, attempt = attempt)
     )]
-    async fn send(&self, handle: &Arc<CellHandle>, row: &OutboxRow, attempt: u32) -> bool {
-        let sent = self.hand_over_operation(handle, row, attempt).await;
+    async fn send(
+        &self,
+        handle: &Arc<CellHandle>,
+        row: OutboxRow,
+        attempt: u32,
+    ) -> (OperationUuid, bool) {
+        // What follows from one could not be stored in a cell that fell silent meanwhile.
+        if handle.is_silent() {
+            return (row.id, false);
+        }
+        let sent = self.hand_over_operation(handle, &row, attempt).await;
         if let Err(error) = &sent {
             tracing::warn!(instance = %row.instance_uuid, operation = %row.id, attempt, error = error as &dyn std::error::Error, "not dispatched; sent again later");
         }
-        sent.is_ok()
+        (row.id, sent.is_ok())
     }
 
     async fn hand_over_operation(

@@ -207,6 +207,12 @@ pub struct DispatchError {
 /// Every call may be repeated with the same operation id: the receiver applies it once.
 #[async_trait::async_trait]
 pub trait Dispatch: std::fmt::Debug + Send + Sync {
+    /// How many operations of one cell it takes at once, each of another instance; one by default. More
+    /// are of use where it waits for an answer to each.
+    fn at_once(&self) -> usize {
+        1
+    }
+
     /// Builds an instance on its host.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ struct Noting(AmqpDispatch, Arc<Mutex<Vec<(OperationUuid, u32)>>>);
 
 #[async_trait::async_trait]
 impl Dispatch for Noting {
+    fn at_once(&self) -> usize {
+        self.0.at_once()
+    }
+
     async fn build(&self, o: &BuildOperation) -> Result<Dispatched, DispatchError> {
         self.1.lock().unwrap().push((o.id, o.attempt));
         self.0.build(o).await

@@ -1,5 +1,7 @@
 //! `GET /servers` and `/servers/detail`: the query of a URL as a list query, and pages.
 
+use std::sync::LazyLock;
+
 use cellzero::{
     ColumnFilter, Deleted, Instance, InvalidField, ListFilters, ListQuery, Pattern, SortDirection,
     SortKey, SortOrder, SortValue, VmState,
@@ -78,59 +80,10 @@ const ADMIN: &[&str] = &[
 ];
 
 /// Every key of the query that means something; from 2.75 on another is refused.
-pub(crate) const KEYS: &[&str] = &[
-    "limit",
-    "marker",
-    "sort_key",
-    "sort_dir",
-    "all_tenants",
-    "changes-since",
-    "changes-before",
-    "name",
-    "status",
-    "image",
-    "flavor",
-    "ip",
-    "ip6",
-    "reservation_id",
-    "tags",
-    "tags-any",
-    "not-tags",
-    "not-tags-any",
-    "locked",
-    "availability_zone",
-    "config_drive",
-    "key_name",
-    "created_at",
-    "launched_at",
-    "terminated_at",
-    "power_state",
-    "task_state",
-    "vm_state",
-    "progress",
-    "user_id",
-    "deleted",
-    "soft_deleted",
-    "host",
-    "node",
-    "hostname",
-    "tenant_id",
-    "project_id",
-    "uuid",
-    "kernel_id",
-    "ramdisk_id",
-    "launch_index",
-    "root_device_name",
-    "auto_disk_config",
-    "access_ip_v4",
-    "access_ip_v6",
-    "display_name",
-    "display_description",
-    "image_ref",
-    "instance_type_id",
-    "hidden",
-    "metadata",
-];
+pub(crate) static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let since = OPEN_SINCE.iter().flat_map(|(_, keys)| keys.iter());
+    OPEN.iter().chain(since).chain(ADMIN).copied().collect()
+});
 
 /// `GET /servers`.
 pub(crate) async fn index(call: Call) -> Answered {
@@ -366,8 +319,10 @@ fn column(filters: ListFilters, key: &str, value: &str) -> Result<ListFilters, F
 
 /// The column is `True` or empty; clients ask with any word for yes or no.
 fn config_drive(filters: ListFilters, value: &str) -> Result<ListFilters, Fault> {
-    let wanted = value.is_empty() || flag(value) != Some(true);
     let text = |text: &str| Some(SortValue::Text(text.to_owned()));
-    let values = if wanted { vec![text(""), None] } else { vec![text("True")] };
+    let values = match flag(value) {
+        Some(true) => vec![text("True")],
+        _ => vec![text(""), None],
+    };
     Ok(filters.column(SortKey::ConfigDrive, ColumnFilter::OneOf(values)))
 }

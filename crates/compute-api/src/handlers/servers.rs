@@ -16,10 +16,10 @@ use crate::views::server::{Beside, Place, addresses, whole};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         route!(GET "/servers" "servers:index" READER list::index, "Lists servers by name.")
-            .query(list::KEYS)
+            .query(&list::KEYS)
             .gives(200, "Servers"),
         route!(GET "/servers/detail" "servers:detail" READER list::detail, "Lists servers whole.")
-            .query(list::KEYS)
+            .query(&list::KEYS)
             .gives(200, "ServersDetail"),
         route!(POST "/servers" "servers:create" MEMBER create::create, "Creates servers.")
             .body(create::schema, create::example)
