@@ -66,4 +66,16 @@ impl Report {
             Report::Host(_) => "host",
         }
     }
+
+    /// Whom it is about: reports of one instance, and of one host about itself, are stored in the order
+    /// in which they come.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Report::Built { instance_uuid, .. }
+            | Report::Failed { instance_uuid, .. }
+            | Report::Destroyed { instance_uuid, .. }
+            | Report::Acted { instance_uuid, .. } => instance_uuid.text(),
+            Report::Host(node) => format!("host {}", node.host),
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! The plane's side of the reports: what hosts say is stored, then acknowledged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cellzero::{CellMapping, CellUuid, ControlPlane, HostError, ReportError, Write};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -17,7 +17,7 @@ use crate::options::AmqpOptions;
 use crate::report::Report;
 use crate::url::TransportUrl;
 
-/// The most reports of one cell that are stored at once.
+/// The most reports of one cell that are stored at once, each of another instance or host.
 const STORED_AT_ONCE_MAX: usize = 8;
 /// What is said of a broker that hangs up.
 const ENDED: &str = "it ended the connection";
@@ -171,15 +171,28 @@ async fn connect_and_consume(
     // Held, since dropping the connection closes it.
     let (connection, _channel, mut consumer) = connected.map_err(|reason| (false, reason))?;
     let mut storing = FuturesUnordered::new();
+    let mut subjects: HashSet<String> = HashSet::new();
+    let mut next: Option<Received> = None;
     let ended = loop {
+        let may_begin = |next: &mut Received| {
+            storing.len() < STORED_AT_ONCE_MAX && subjects.insert(next.subject.clone())
+        };
+        if let Some(received) = next.take_if(may_begin) {
+            storing.push(store(plane, cell, received, options));
+        }
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break Ok(()),
-            delivery = consumer.next(), if storing.len() < STORED_AT_ONCE_MAX => match delivery {
-                Some(Ok(delivery)) => storing.push(store(plane, cell, delivery, options)),
+            delivery = consumer.next(), if next.is_none() => match delivery {
+                Some(Ok(delivery)) => next = Some(Received::read(delivery)),
                 Some(Err(error)) => break Err((true, error.to_string())),
                 None => break Err((true, ENDED.to_owned())),
             },
-            Some(Err(reason)) = storing.next() => break Err((true, reason)),
+            Some((subject, answered)) = storing.next() => {
+                subjects.remove(&subject);
+                if let Err(reason) = answered {
+                    break Err((true, reason));
+                }
+            }
             // What waits for a delivery is not always told that the connection is gone.
             () = tokio::time::sleep(LOOK_EVERY) => if !connection.status().connected() {
                 break Err((true, ENDED.to_owned()));
@@ -190,12 +203,28 @@ async fn connect_and_consume(
     ended
 }
 
+/// A delivery, read.
+struct Received {
+    report: Result<Report, serde_json::Error>,
+    subject: String,
+    delivery: Delivery,
+}
+
+impl Received {
+    fn read(delivery: Delivery) -> Received {
+        let report = serde_json::from_slice::<Report>(&delivery.data);
+        let subject = report.as_ref().map(Report::subject).unwrap_or_default();
+        Received { report, subject, delivery }
+    }
+}
+
 /// What is to become of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Stored,
     /// It is out of date, or can never be stored.
     Dropped,
+    Unreadable,
     Later,
 }
 
@@ -204,46 +233,48 @@ impl Outcome {
         match self {
             Outcome::Stored => "stored",
             Outcome::Dropped => "dropped",
+            Outcome::Unreadable => "unreadable",
             Outcome::Later => "later",
         }
     }
 }
 
-/// Stores a report and says so to its broker, or has it come again.
+/// Stores a report and says so to its broker, or has it come again; gives whom it is about.
 async fn store(
     plane: &ControlPlane,
     cell: CellUuid,
-    delivery: Delivery,
+    received: Received,
     options: &AmqpOptions,
-) -> Result<(), String> {
-    let outcome = match serde_json::from_slice::<Report>(&delivery.data) {
-        Ok(report) => {
-            let name = report.name();
-            let outcome = apply(plane, cell, report).await;
-            count(name, outcome.name());
-            outcome
-        }
+) -> (String, Result<(), String>) {
+    let Received { report, subject, delivery } = received;
+    let name = report.as_ref().map_or("unknown", Report::name);
+    let outcome = match report {
+        Ok(report) => apply(plane, cell, report).await,
         Err(error) => {
             tracing::error!(%cell, %error, "a message is no report; dropped");
-            count("unknown", "unreadable");
-            Outcome::Dropped
+            Outcome::Unreadable
         }
     };
+    count(name, outcome.name());
     if outcome == Outcome::Later {
         // A pause, since it comes again at once.
         tokio::time::sleep(options.report_retry).await;
     }
-    let answered = async {
-        match outcome {
-            Outcome::Later => {
-                delivery.nack(BasicNackOptions { requeue: true, ..Default::default() }).await
-            }
-            Outcome::Stored | Outcome::Dropped => delivery.ack(BasicAckOptions::default()).await,
-        }
-    };
-    match tokio::time::timeout(options.send_timeout, answered).await {
-        Ok(answered) => answered.map(|_| ()).map_err(|error| error.to_string()),
+    let answering = answer(&delivery, outcome);
+    let answered = match tokio::time::timeout(options.send_timeout, answering).await {
+        Ok(answered) => answered.map(drop).map_err(|error| error.to_string()),
         Err(_) => Err("it does not answer".to_owned()),
+    };
+    (subject, answered)
+}
+
+async fn answer(delivery: &Delivery, outcome: Outcome) -> Result<bool, lapin::Error> {
+    match outcome {
+        Outcome::Stored | Outcome::Dropped => delivery.ack(BasicAckOptions::default()).await,
+        Outcome::Unreadable => delivery.reject(BasicRejectOptions { requeue: false }).await,
+        Outcome::Later => {
+            delivery.nack(BasicNackOptions { requeue: true, ..Default::default() }).await
+        }
     }
 }
 

@@ -173,9 +173,10 @@ impl Orchestrator {
         let mut ours = rows.into_iter().filter_map(|row| Some((*attempts.get(&row.id)?, row)));
         let (mut sent, mut failed) = (Vec::new(), Vec::new());
         let mut under_way = FuturesUnordered::new();
+        // No two are of one instance.
+        let most = self.0.dispatch.at_once().max(1);
         loop {
-            // No two are of one instance.
-            let room = self.0.dispatch.at_once().max(1) - under_way.len();
+            let room = most - under_way.len();
             under_way.extend(
                 ours.by_ref().take(room).map(|(attempt, row)| self.send(handle, row, attempt)),
             );

@@ -116,3 +116,27 @@ async fn a_report_is_acknowledged_only_once_it_is_stored() {
     until("ACTIVE", async || test.status(accepted[0]).await == "ACTIVE").await;
     reports.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_host_says_of_itself_is_stored_in_its_order_however_much_waits() {
+    const LAST: i32 = 60;
+    let Some(broker) = shared_broker() else { return };
+    let url = broker.new_vhost();
+    let mut test = TestPlane::new(Engine::Sqlite, |config| config).await.unwrap();
+    test.add_cell(&url, &[]).await;
+    let agent = HostAgent::connect(&url, "ant", &options()).await.unwrap();
+    let node = |host: &str, room| {
+        Report::Host(ComputeNode::new(host, room, 4_096, 40).with_ratios(1.0, 1.0, 1.0))
+    };
+    for room in 1..=LAST {
+        agent.report(&node("ant", room)).await.unwrap();
+    }
+    // It comes last of all, so those before it are stored, or being stored.
+    agent.report(&node("bee", 1)).await.unwrap();
+    let reports = ReportConsumer::start(&test.plane, options());
+    let of_bee = "SELECT host FROM host_capacity WHERE host = 'bee'";
+    until("all", async || !test.api.query(of_bee).unwrap().is_empty()).await;
+    reports.stop().await;
+    let of_ant = "SELECT vcpus_limit FROM host_capacity WHERE host = 'ant'";
+    assert_eq!(test.api.query(of_ant).unwrap()[0][0], Some(LAST.to_string()));
+}

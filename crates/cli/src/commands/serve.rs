@@ -129,7 +129,13 @@ impl Run for Serve {
             }
         };
         let api = Api::new(plane.clone(), options);
-        eprintln!("compute API: http://{}/v2.1", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        eprintln!("compute API: http://{address}/v2.1");
+        if self.auth == Auth::None && !address.ip().is_loopback() {
+            eprintln!(
+                "warning: --auth none: whoever reaches {address} acts as --user, and needs no token"
+            );
+        }
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = api.serve(listener, async {
             // An error means that nobody will say it any more, which is the same.
@@ -138,10 +144,10 @@ impl Run for Serve {
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             () = signals.next() => {}
-            () = &mut serving => {}
+            () = &mut serving => unreachable!("it serves until it is asked to end"),
         }
         eprintln!("ending; a second signal stops at once");
-        // Nobody listens where serving has ended by itself.
+        // It listens, since it serves still.
         let _ = stop.send(());
         let end = async {
             serving.await;

@@ -16,6 +16,9 @@ use crate::support::{Cellzero, IMAGE, NOWHERE, Ran, TestPlane};
 /// A message queue that nobody answers for, with a password of its own.
 const QUEUE: &str = "rabbit://nova:tr4nsp0rt@127.0.0.1:1/";
 
+/// A Keystone that nobody answers for, likewise.
+const KEYSTONE: &str = "http://nova:s3cret@127.0.0.1:1/identity";
+
 /// Each command at least once; a test holds that none is missing. What it does is not looked at, and
 /// some fail: errors are listened to as well.
 const RUNS: &[&[&str]] = &[
@@ -74,6 +77,19 @@ const RUNS: &[&[&str]] = &[
     // No address of this machine: it fails, where it would run for ever.
     &["worker", "--metrics", "192.0.2.1:9"],
     &["worker", "--notify", "kafka://nova:tr4nsp0rt@127.0.0.1:1/"],
+    &["serve", "--listen", "192.0.2.1:9", "--auth", "token", "--token", "s3cret"],
+    &["serve", "--listen", "192.0.2.1:9", "--auth", "keystone", "--keystone", KEYSTONE],
+    &[
+        "serve",
+        "--listen",
+        "192.0.2.1:9",
+        "--auth",
+        "keystone",
+        "--keystone",
+        KEYSTONE,
+        "--keystone-password",
+        "s3cret",
+    ],
     &["dev", "up", "--dir", "other", "--database", NOWHERE],
     &["dev", "down", "--dir", "other", "--yes"],
     &["completions", "bash"],

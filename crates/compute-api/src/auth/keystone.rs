@@ -22,7 +22,7 @@ use super::fixed::digest;
 use super::{AuthError, Authenticate, Identity, token_of};
 use crate::policy::Role;
 
-/// The most tokens that are kept; the oldest knowledge goes first.
+/// The most tokens that are kept; beyond it those go that have expired, or else all.
 const KEPT_MAX: usize = 10_000;
 /// The longest answer of Keystone that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -68,7 +68,7 @@ impl KeystoneOptions {
 impl fmt::Debug for KeystoneOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeystoneOptions")
-            .field("url", &self.url)
+            .field("url", &cellzero::mask_passwords(&self.url))
             .field("user", &self.user)
             .finish_non_exhaustive()
     }

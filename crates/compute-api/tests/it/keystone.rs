@@ -109,3 +109,11 @@ async fn a_keystone_that_is_away_is_no_refusal() {
     api.client("any").get("/servers").await.refusal(503, "serviceUnavailable");
     assert!(Keystone::new(KeystoneOptions::new("keystone", "x")).is_err());
 }
+
+#[test]
+fn what_is_printed_of_keystone_has_no_password() {
+    let options = KeystoneOptions::new("http://nova:s3cret@127.0.0.1:1/identity", "0ther");
+    let printed = format!("{options:?} {:?}", Keystone::new(options.clone()).expect("a URL"));
+    assert!(printed.contains("127.0.0.1"), "{printed}");
+    assert!(!printed.contains("s3cret") && !printed.contains("0ther"), "{printed}");
+}
