@@ -98,6 +98,8 @@ pub struct NodeSeen {
     pub uuid: Option<String>,
     /// What it says of itself. Its traits are not kept in a cell, so there are none.
     pub node: ComputeNode,
+    /// Its address; none where this project's hosts wrote the row, as they do not say it.
+    pub host_ip: Option<String>,
     /// Whether it is marked as mapped; only a note, for Nova's own tools.
     pub mapped: bool,
 }
@@ -117,6 +119,7 @@ struct NodeRow {
     disk_allocation_ratio: Option<f64>,
     hypervisor_type: String,
     hypervisor_version: i32,
+    host_ip: Option<String>,
     mapped: Option<i32>,
 }
 
@@ -139,7 +142,8 @@ impl NodeRow {
             hypervisor_version: self.hypervisor_version,
             traits: BTreeSet::new(),
         };
-        Some(NodeSeen { id: self.id, uuid: self.uuid, node, mapped: self.mapped.unwrap_or(0) != 0 })
+        let mapped = self.mapped.unwrap_or(0) != 0;
+        Some(NodeSeen { id: self.id, uuid: self.uuid, node, host_ip: self.host_ip, mapped })
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Hypervisor {
     pub cell: CellUuid,
     /// What it says of itself.
     pub node: ComputeNode,
+    /// Its address, where Nova's compute service wrote it.
+    pub host_ip: Option<String>,
     /// The compute service of its host, where there is one.
     pub service: Option<ComputeService>,
     /// What is claimed of it; none on a plane that Nova made, or before it has said its size here.
@@ -165,10 +167,11 @@ impl View {
             .filter(|service| service.binary == COMPUTE_BINARY)
             .map(|service| (service.host.clone(), service))
             .collect();
-        let hypervisor = |NodeSeen { id, uuid, node, .. }: NodeSeen| Hypervisor {
+        let hypervisor = |NodeSeen { id, uuid, node, host_ip, .. }: NodeSeen| Hypervisor {
             id,
             uuid,
             cell,
+            host_ip,
             service: services.remove(&node.host),
             used: used.get(&node.host).copied(),
             instances: side.instances.get(&node.host).copied().unwrap_or(0),

@@ -225,7 +225,7 @@ fn whole_view(call: &Call, hypervisor: &Hypervisor) -> Value {
     let mut view = name_view(call, hypervisor);
     view["hypervisor_type"] = json!(node.hypervisor_type);
     view["hypervisor_version"] = json!(node.hypervisor_version);
-    view["host_ip"] = json!("127.0.0.1");
+    view["host_ip"] = json!(hypervisor.host_ip);
     let service = hypervisor.service.as_ref();
     view["service"] = json!({
         "host": node.host,
