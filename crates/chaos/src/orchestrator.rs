@@ -175,7 +175,7 @@ impl Decided {
         i64::try_from(self.in_cells + self.in_cell0).unwrap_or(i64::MAX)
     }
 
-    fn add(&mut self, settled: Settled) {
+    pub(crate) fn add(&mut self, settled: Settled) {
         self.in_cells += settled.in_cells;
         self.in_cell0 += settled.in_cell0;
     }

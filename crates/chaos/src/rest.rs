@@ -12,6 +12,7 @@ use cellzero::{
 use cellzero_test_support::TestDatabase;
 
 use crate::history::{History, Wrong};
+use crate::orchestrator::Decided;
 use crate::plane::Databases;
 use crate::receiver::Receiver;
 
@@ -80,6 +81,28 @@ pub(crate) fn wait(databases: &Databases) -> anyhow::Result<Duration> {
             bail!("not at rest {REST_LIMIT:?} after the last fault: {left:?}");
         }
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Recovers, with nobody beside it, until nothing is left to do; adds what it decides.
+///
+/// # Errors
+/// Where something is left after the limit, or a database does not answer.
+pub(crate) async fn bring(
+    plane: &ControlPlane,
+    databases: &Databases,
+    decided: &mut Decided,
+) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    loop {
+        decided.add(plane.recover().await?);
+        let left = left_to_do(databases)?;
+        if left.is_empty() {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > REST_LIMIT {
+            bail!("not at rest {REST_LIMIT:?} after the clients ended: {left:?}");
+        }
     }
 }
 
