@@ -1,7 +1,7 @@
 //! A new, empty database for one test, dropped with it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -19,6 +19,8 @@ pub struct TestDatabase {
     name: String,
     url: String,
     place: Place,
+    /// The connection of the queries, once there was one.
+    asked: Mutex<Option<Session>>,
 }
 
 #[derive(Debug)]
@@ -84,12 +86,19 @@ impl TestDatabase {
         }
     }
 
-    /// Runs one query past all of the project's own code; each value comes as text.
+    /// Runs one query past all of the project's own code; each value comes as text. On a server, all of
+    /// them have one connection, as to make one costs more than most queries.
     ///
     /// # Errors
     /// Whatever the database or the way to it says.
     pub fn query(&self, text: &str) -> anyhow::Result<Vec<sql::Row>> {
-        sql::query(self.engine, &self.url, text)
+        if self.engine == Engine::Sqlite {
+            return sql::query(self.engine, &self.url, text);
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its server may have ended since.
+        let kept = asked.take().filter(|session| session.query("SELECT 1").is_ok());
+        asked.insert(kept.unwrap_or_else(|| self.session())).query(text)
     }
 
     /// A connection past all of the project's own code that stays open, for a test that asks often.
@@ -112,6 +121,7 @@ impl TestDatabase {
             name: name.to_owned(),
             url: format!("sqlite://{}", path.display()),
             place: Place::Folder { kept: Arc::clone(folder) },
+            asked: Mutex::default(),
         }
     }
 
@@ -137,7 +147,8 @@ impl TestDatabase {
         sql::execute(server.engine(), &server.admin_url(), &text)
             .with_context(|| format!("cannot create the database {name}"))?;
         let url = server.url(&name);
-        Ok(Self { engine: server.engine(), name, url, place: Place::Server(server.clone()) })
+        let place = Place::Server(server.clone());
+        Ok(Self { engine: server.engine(), name, url, place, asked: Mutex::default() })
     }
 }
 

@@ -28,11 +28,12 @@ impl Session {
     /// Runs one query; each value comes as text.
     ///
     /// # Errors
-    /// Whatever the database or the way to it says. After a connection that was lost all fail.
+    /// Whatever the database or the way to it says, and no answer within a minute. After a connection
+    /// that was lost all fail.
     pub fn query(&self, text: &str) -> anyhow::Result<Vec<Row>> {
         let (answer, answered) = channel();
         self.questions.send((text.to_owned(), answer)).context("the connection is gone")?;
-        answered.recv().context("the connection is gone")?
+        answered.recv_timeout(sql::LIMIT).context("the connection is gone, or does not answer")?
     }
 }
 

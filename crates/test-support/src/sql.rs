@@ -18,7 +18,7 @@ use crate::Engine;
 pub type Row = Vec<Option<String>>;
 
 /// How long one call may take, connecting included.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs one query and returns its rows.
 pub(crate) fn query(engine: Engine, url: &str, text: &str) -> anyhow::Result<Vec<Row>> {

@@ -1,5 +1,5 @@
-//! Installs the database servers, the message broker and what makes Python environments by the
-//! system's package manager where their programs are missing.
+//! Installs the database servers, the message broker, what makes Python environments and a browser by
+//! the system's package manager where their programs are missing.
 //!
 //! Only their programs are wanted: the packages' own services are kept from starting, and no test
 //! ever speaks to them.
@@ -47,7 +47,7 @@ pub(crate) fn install_missing_servers() -> anyhow::Result<()> {
     println!("installing {} ({})", packages.join(" "), reasons.join(", "));
     install(&packages).with_context(|| {
         format!(
-            "the tests need the programs of PostgreSQL, MariaDB, RabbitMQ and Python ({}), and installing \
+            "the tests need the programs of PostgreSQL, MariaDB, RabbitMQ, Python and Chromium ({}), and installing \
              them failed; install them by hand (on Debian: {}) and run again",
             reasons.join(", "),
             packages.join(" "),
@@ -71,7 +71,22 @@ fn missing_servers() -> Vec<Missing> {
         broker.map(|reason| Missing { name: "rabbitmq", package: "rabbitmq-server", reason });
     let python = missing_python();
     let python = python.map(|reason| Missing { name: "python", package: "python3-venv", reason });
-    engines.chain(broker).chain(python).collect()
+    let browser = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+    let browser = browser.into_iter().filter_map(|(name, package)| {
+        Some(Missing { name, package, reason: missing_program(name)? })
+    });
+    engines.chain(broker).chain(python).chain(browser).collect()
+}
+
+/// Why a program of the browser, which the page of the compute API is tested in, does not run.
+fn missing_program(name: &str) -> Option<String> {
+    let mut asked = Command::new(name);
+    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    match asked.status() {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("{name} --version ended with {status}")),
+        Err(error) => Some(format!("{name} does not run: {error}")),
+    }
 }
 
 /// Why no Python environment can be made, which the clients of the compute API are installed into.

@@ -13,9 +13,10 @@ use crate::cargo::cargo;
 use crate::install::install_missing_servers;
 use report::{Report, Scope};
 
-/// All targets but benchmarks, and then the examples in the documentation, which Cargo runs apart.
+/// All targets that have tests (for Cargo, `--tests` names libraries and programs too) and the
+/// examples, and then the examples in the documentation, which Cargo runs apart.
 const RUNS: [&[&str]; 2] = [
-    &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"],
+    &["test", "--workspace", "--no-fail-fast", "--tests", "--examples"],
     &["test", "--workspace", "--no-fail-fast", "--doc"],
 ];
 

@@ -1,5 +1,6 @@
 //! Unmodified clients of PyPI against the API: openstacksdk, the `openstack` command, novaclient,
-//! Tempest, and Schemathesis, which asks whatever the document allows and what it does not.
+//! Tempest, and Schemathesis, which asks whatever the document allows and what it does not; and the page
+//! in Chromium.
 //!
 //! The first test makes a Python environment under `target/tmp` and installs what
 //! `requirements.txt` pins; later ones and later runs find it there.
@@ -163,6 +164,25 @@ async fn novaclient_does_the_whole_life_of_servers(
     let Some(served) = Served::start(engine).await else { return };
     for microversion in ["2.1", "2.37", "2.69", "2.100"] {
         served.script("nova.py", &[microversion]).await;
+    }
+    served.end().await;
+}
+
+/// `CELLZERO_SCREENSHOTS=/folder` keeps what the browser has seen: docs/images has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_shows_what_comes_and_a_button_brings_a_buried_one_back() {
+    let Some(served) = Served::start(Engine::Sqlite).await else { return };
+    let kept = std::env::var("CELLZERO_SCREENSHOTS").ok();
+    for step in ["buried", "back"] {
+        if step == "back" {
+            let cells = served.plane.cells().list().await.expect("a list");
+            let live = cells.iter().find(|cell| !cell.uuid.is_cell0()).expect("a cell");
+            let giant = ComputeNode::new("giant", 10_000, 10_000_000, 100);
+            served.plane.hosts().report(live.uuid, &giant).await.expect("a new host");
+        }
+        let picture = kept.as_ref().map(|folder| format!("{folder}/ui-{step}.png"));
+        let arguments: Vec<&str> = [step].into_iter().chain(picture.as_deref()).collect();
+        served.script("browser.py", &arguments).await;
     }
     served.end().await;
 }

@@ -141,9 +141,9 @@ impl Router {
     }
 
     /// When a cell must have answered, so that the rest of the list still has its time where it
-    /// does not: after three fifths of what is left.
+    /// does not: after half of what is left.
     pub(crate) fn cell_deadline(&self, list: Deadline) -> Deadline {
-        list.earlier(Deadline::after(list.remaining() * 3 / 5))
+        list.earlier(Deadline::after(list.remaining() / 2))
     }
 }
 
