@@ -324,7 +324,9 @@ impl Cells {
 
     fn adopt(&self, mappings: &[CellMapping]) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|uuid, _| mappings.iter().any(|mapping| mapping.uuid == *uuid));
+        let is_gone = |uuid: &CellUuid, _: &mut _| !mappings.iter().any(|one| one.uuid == *uuid);
+        let mut left: Vec<Arc<CellHandle>> =
+            known.extract_if(is_gone).map(|(_, old)| old).collect();
         for mapping in mappings {
             let handle = match known.get(&mapping.uuid) {
                 Some(handle) if handle.mapping == *mapping => {
@@ -339,10 +341,15 @@ impl Cells {
                 _ => self.connect(mapping),
             };
             // A cell whose URL cannot be used is reported when it is asked for.
-            match handle {
+            left.extend(match handle {
                 Ok(handle) => known.insert(mapping.uuid, handle),
                 Err(_) => known.remove(&mapping.uuid),
-            };
+            });
+        }
+        drop(known);
+        if !left.is_empty() {
+            // The last connection to a SQLite file writes to the disk when it is closed.
+            tokio::task::spawn_blocking(move || drop(left));
         }
     }
 
