@@ -43,7 +43,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /servers/{server_id}`.
 async fn show(call: Call) -> Answered {
     let uuid = call.server()?;
-    // A silent cell may take half of the time; what the API database knows, the rest.
+    // A silent cell may take three fifths of the time; what the API database knows, the rest.
     let patience = call.ctx.timeout.mul_f32(0.6);
     let shown = call.plane.show(&call.ctx.clone().with_timeout(patience), uuid).await;
     let instance = match shown {
