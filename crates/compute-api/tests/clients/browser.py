@@ -7,7 +7,6 @@ host stands that takes the second, presses its button and waits until the page s
 
 import base64
 import json
-import os
 import re
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def boot(name, flavor):
 class Browser:
     def __init__(self):
         self.driver = subprocess.Popen(
-            [os.environ.get("CHROMEDRIVER", "chromedriver"), "--port=0"], stdout=subprocess.PIPE, text=True
+            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True
         )
         for line in self.driver.stdout:
             if port := re.search(r"started successfully on port (\d+)", line):
@@ -94,8 +93,10 @@ class Browser:
             file.write(base64.b64decode(call("GET", self.session + "/screenshot")["value"]))
 
     def end(self):
-        call("DELETE", self.session)
-        self.driver.kill()
+        try:
+            call("DELETE", self.session)
+        finally:
+            self.driver.kill()
 
 
 def buried(page):
