@@ -29,21 +29,26 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Name and direct dependencies, dev-dependencies left out, of each crate of the workspace.
-fn dependencies() -> Vec<(String, BTreeSet<String>)> {
+/// What Cargo says of the workspace's own crates.
+fn packages() -> Vec<serde_json::Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root())
         .output()
         .unwrap();
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// Name and direct dependencies, dev-dependencies left out, of each crate of the workspace.
+fn dependencies() -> Vec<(String, BTreeSet<String>)> {
     let package = |package: &serde_json::Value| {
         let used = package["dependencies"].as_array().unwrap().iter();
         let used = used.filter(|d| d["kind"].is_null());
         let used = used.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
         (package["name"].as_str().unwrap().to_owned(), used)
     };
-    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+    packages().iter().map(package).collect()
 }
 
 #[test]
@@ -120,6 +125,41 @@ fn every_source_opens_with_what_it_is_for_and_stays_small() {
         let lines = text.lines().count();
         assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", path.display());
     }
+}
+
+/// A library or program without a test program of its own is built once less.
+#[test]
+fn no_test_stands_where_none_is_run() {
+    let is_test = |line: &str| {
+        let starts = ["#[test]", "#[rstest", "#[tokio::test", "proptest!"];
+        starts.iter().any(|start| line.starts_with(start))
+    };
+    let is_example = |line: &str| line.starts_with("//! ```") || line.starts_with("/// ```");
+    let (packages, sources) = (packages(), sources());
+    let targets = packages.iter().flat_map(|package| package["targets"].as_array().unwrap());
+    let mut untested = 0;
+    for target in targets {
+        let kind = target["kind"][0].as_str().unwrap();
+        if !["lib", "bin"].contains(&kind) {
+            continue;
+        }
+        let (tested, documented) = (target["test"] == true, target["doctest"] == true);
+        untested += usize::from(!tested);
+        let main = Path::new(target["src_path"].as_str().unwrap()).canonicalize().unwrap();
+        let folder = main.parent().unwrap();
+        let of_target = |path: &&PathBuf| {
+            path.strip_prefix(folder).is_ok_and(|inner| !inner.starts_with("tests"))
+        };
+        for path in sources.iter().filter(of_target) {
+            let text = std::fs::read_to_string(path).unwrap();
+            for line in text.lines().map(str::trim_start) {
+                assert!(tested || !is_test(line), "{}: {line}: never run", path.display());
+                let unread = kind == "lib" && !documented && is_example(line);
+                assert!(!unread, "{}: {line}: never run", path.display());
+            }
+        }
+    }
+    assert!(untested > 0, "some have none");
 }
 
 #[test]
