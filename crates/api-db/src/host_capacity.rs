@@ -17,7 +17,7 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 
 use crate::schema::{cell_mappings, host_capacity};
-use crate::{ApiConnection, column_number, parse};
+use crate::{ApiConnection, IN_LIST_MAX, column_number, parse};
 
 /// A host as the scheduler sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +111,27 @@ pub fn find(conn: &mut ApiConnection, host: &str) -> Result<Option<HostCapacity>
         .get_result(conn.sql())
         .optional()?;
     row.map(capacity).transpose()
+}
+
+/// These hosts, those that have reported, in no order. One statement for each five hundred.
+///
+/// # Errors
+/// The database's, or a damaged row.
+pub fn of_hosts(
+    conn: &mut ApiConnection,
+    hosts: &[String],
+) -> Result<Vec<HostCapacity>, DatabaseError> {
+    let mut found = Vec::with_capacity(hosts.len());
+    for hosts in hosts.chunks(IN_LIST_MAX) {
+        let rows: Vec<Row> = host_capacity::table
+            .filter(host_capacity::host.eq_any(hosts))
+            .select(Row::as_select())
+            .load(conn.sql())?;
+        for row in rows {
+            found.push(capacity(row)?);
+        }
+    }
+    Ok(found)
 }
 
 #[derive(Insertable)]

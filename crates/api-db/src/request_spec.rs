@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::schema::request_specs;
+use crate::schema::{instance_mappings, request_specs};
 use crate::{ApiConnection, IN_LIST_MAX, parse, texts};
 
 /// Nova's `RequestSpec` object, as far as it is used, and what Nova does not
@@ -178,6 +178,50 @@ pub fn of_instances(
         }
     }
     Ok(specs)
+}
+
+/// A request spec with what the instance's mapping says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapped {
+    /// What was asked for.
+    pub spec: RequestSpec,
+    /// The project of the instance.
+    pub project_id: String,
+    /// Whether a delete of the instance has been decided.
+    pub queued_for_delete: bool,
+}
+
+/// The request specs of these instances with their mappings, in no order; one that lacks either is
+/// left out. One statement for each five hundred.
+///
+/// # Errors
+/// The database's, or damaged JSON.
+pub fn with_mappings(
+    conn: &mut ApiConnection,
+    uuids: &[InstanceUuid],
+) -> Result<Vec<Mapped>, DatabaseError> {
+    let mut found = Vec::with_capacity(uuids.len());
+    let of_spec = instance_mappings::instance_uuid.eq(request_specs::instance_uuid);
+    for chunk in texts(uuids).chunks(IN_LIST_MAX) {
+        let rows: Vec<(String, String, String, Option<bool>)> = request_specs::table
+            .inner_join(instance_mappings::table.on(of_spec))
+            .filter(request_specs::instance_uuid.eq_any(chunk))
+            .select((
+                request_specs::instance_uuid,
+                request_specs::spec,
+                instance_mappings::project_id,
+                instance_mappings::queued_for_delete,
+            ))
+            .load(conn.sql())?;
+        for (uuid, text, project_id, queued) in rows {
+            found.push(Mapped {
+                spec: unwrap(&uuid, &text)?,
+                project_id,
+                queued_for_delete: queued.unwrap_or(false),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Writes the request spec of an instance anew. One statement.

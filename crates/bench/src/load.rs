@@ -3,6 +3,7 @@
 //! The API is served by a process that does nothing else; `wrk` makes the requests, one that is
 //! installed already.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -75,6 +76,10 @@ pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
     })
 }
 
+/// A path of the API that asks no database, and answers as much as a show, or as a list.
+const SHORT: &str = "/v2.1/";
+const LONG: &str = "/openapi.json";
+
 async fn beside_the_library(
     engine: Engine,
     plane: &Plane,
@@ -82,37 +87,76 @@ async fn beside_the_library(
     time: Duration,
 ) -> anyhow::Result<()> {
     let uuid = healthy(plane).await?;
-    let query = ListQuery::default().limit(PAGE);
+    let alone = alone(plane.plane.clone(), uuid).await?;
     let list = format!("/v2.1/servers/detail?limit={PAGE}");
     let show = format!("/v2.1/servers/{uuid}");
-    let show_alone = middle(CALLS, async || {
-        plane.plane.show(&user(), uuid).await?;
-        Ok(())
-    });
-    let show_alone = show_alone.await?;
-    let list_alone = middle(CALLS / 20, async || {
-        let page = plane.plane.list(&user(), &query).await?;
-        ensure!(page.instances.len() == PAGE as usize, "a full page");
-        Ok(())
-    });
-    let list_alone = list_alone.await?;
-    for (name, path, alone) in [("show", show, show_alone), ("list", list, list_alone)] {
+    for (name, path, alone, floor) in
+        [("show", show, alone.show, SHORT), ("list", list, alone.list, LONG)]
+    {
         let url = served.url(&path);
+        let floor = wrk(&served.url(floor), 1, time).await?.p50;
         let one = wrk(&url, 1, time).await?;
         let many = wrk(&url, CONNECTIONS, time).await?;
         let overhead = one.p50.saturating_sub(alone);
         println!(
-            "{}: {name} over {CELLS} cells: library {alone:.0?} p50; HTTP {:.0?} p50, {overhead:.0?} more \
-             (at most {OVERHEAD_MAX:?}{}); {CONNECTIONS} connections: {:.0} a second, {:.1?} p99; {:.1} MB",
+            "{}: {name} over {CELLS} cells: library {alone:.2?} p50; HTTP {:.2?} p50, {overhead:.2?} more \
+             (at most {OVERHEAD_MAX:?}{}), {floor:.2?} where no database is asked; {CONNECTIONS} \
+             connections: {:.0} a second, {:.1?} p99; {} KB; {:.1} MB",
             engine.name(),
             one.p50,
             missed(overhead > OVERHEAD_MAX),
             many.per_second,
             many.p99,
+            get(served.port(), &path).await?.len() / 1_000,
             served.memory_mb()?,
         );
     }
     Ok(())
+}
+
+/// What the library alone takes, in the middle, for what an admin is shown at the latest microversion.
+struct Alone {
+    show: Duration,
+    list: Duration,
+}
+
+/// Measured in a task, as an embedder calls it.
+async fn alone(plane: ControlPlane, uuid: InstanceUuid) -> anyhow::Result<Alone> {
+    let measure = async move {
+        let show = middle(CALLS, || show(plane.clone(), uuid)).await?;
+        let list = middle(CALLS / 20, || list(plane.clone())).await?;
+        anyhow::Ok(Alone { show, list })
+    };
+    tokio::spawn(measure).await?
+}
+
+/// A show as the API does it for an admin.
+async fn show(plane: ControlPlane, uuid: InstanceUuid) -> anyhow::Result<()> {
+    let (user, uuids) = (user(), [uuid]);
+    let (instance, specs) =
+        tokio::try_join!(plane.show(&user, uuid), plane.request_specs(&user, &uuids))?;
+    let statuses = plane.host_statuses(&user, &hosts([&instance])).await?;
+    ensure!((specs.len(), statuses.len()) == (1, 1), "both are known");
+    Ok(())
+}
+
+/// A list as the API does it for an admin.
+async fn list(plane: ControlPlane) -> anyhow::Result<()> {
+    let user = user();
+    let page = plane.list(&user, &ListQuery::default().limit(PAGE)).await?;
+    let uuids: Vec<InstanceUuid> = page.instances.iter().map(|one| one.uuid).collect();
+    let hosts = hosts(&page.instances);
+    let (specs, statuses) =
+        tokio::try_join!(plane.request_specs(&user, &uuids), plane.host_statuses(&user, &hosts))?;
+    let found = (specs.len(), statuses.len());
+    ensure!(found == (PAGE as usize, hosts.len()), "a full page, and all are known");
+    Ok(())
+}
+
+/// The hosts of these instances, each once.
+fn hosts<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<String> {
+    let hosts = instances.into_iter().filter_map(|instance| instance.host.clone());
+    hosts.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// The same loads without and with a hung cell, with a list every second beside them.
@@ -206,9 +250,9 @@ async fn healthy(plane: &Plane) -> anyhow::Result<InstanceUuid> {
 }
 
 /// The middle of so many times.
-async fn middle(
+async fn middle<F: Future<Output = anyhow::Result<()>>>(
     runs: u32,
-    mut call: impl AsyncFnMut() -> anyhow::Result<()>,
+    call: impl Fn() -> F,
 ) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(runs as usize);
     for _ in 0..runs {

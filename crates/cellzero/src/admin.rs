@@ -12,7 +12,7 @@ mod server_groups;
 pub use aggregates::Aggregates;
 pub use compute_hosts::{ComputeService, Hypervisor, Hypervisors, Services, Zone, ZoneHost};
 pub use flavors::Flavors;
-pub use hosts::{Host, Hosts};
+pub use hosts::{Host, HostStatus, Hosts};
 pub use key_pairs::KeyPairs;
 pub use quotas::{Quota, Quotas};
 pub use server_groups::{GroupWithMembers, ServerGroups};

@@ -45,8 +45,8 @@ mod server;
 mod worker;
 
 pub use admin::{
-    Aggregates, Compute, ComputeService, Flavors, GroupWithMembers, Host, Hosts, Hypervisor,
-    Hypervisors, KeyPairs, Quota, Quotas, ServerGroups, Services, Zone, ZoneHost,
+    Aggregates, Compute, ComputeService, Flavors, GroupWithMembers, Host, HostStatus, Hosts,
+    Hypervisor, Hypervisors, KeyPairs, Quota, Quotas, ServerGroups, Services, Zone, ZoneHost,
 };
 pub use cells::{CellsAdmin, MappedCell0};
 pub use config::Config;

@@ -263,7 +263,7 @@ impl ControlPlane {
     }
 
     /// What was asked for each of these instances, of those that `ctx` may see: hints, zone and server
-    /// group as the request named them. Deleted ones and others are left out. Two statements for each
+    /// group as the request named them. Deleted ones and others are left out. One statement for each
     /// five hundred.
     ///
     /// # Errors

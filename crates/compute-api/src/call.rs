@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cellzero::{ControlPlane, InstanceUuid, Microversion, RequestContext};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::Fault;
@@ -52,16 +53,14 @@ impl Call {
     }
 
     /// The links of a resource: with the version, and without it to be kept.
-    pub(crate) fn links(&self, path: &str) -> Value {
-        serde_json::json!([
-            {"rel": "self", "href": self.url(path)},
-            {"rel": "bookmark", "href": format!("{}{path}", self.base)},
-        ])
+    pub(crate) fn links(&self, path: &str) -> [Link; 2] {
+        let [bookmark] = self.bookmark(path);
+        [Link { rel: "self", href: self.url(path) }, bookmark]
     }
 
     /// The link to be kept alone.
-    pub(crate) fn bookmark(&self, path: &str) -> Value {
-        serde_json::json!([{"rel": "bookmark", "href": format!("{}{path}", self.base)}])
+    pub(crate) fn bookmark(&self, path: &str) -> [Link; 1] {
+        [Link { rel: "bookmark", href: format!("{}{path}", self.base) }]
     }
 
     /// The object under a key of the body, which its schema has made sure of.
@@ -70,16 +69,29 @@ impl Call {
     }
 }
 
+/// Where a resource is found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Link {
+    pub(crate) rel: &'static str,
+    pub(crate) href: String,
+}
+
 /// What a handler answers.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: StatusCode,
-    body: Option<Value>,
+    /// JSON.
+    body: Option<Vec<u8>>,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl Reply {
-    pub(crate) fn ok(body: Value) -> Reply {
+    /// 200 with this value.
+    ///
+    /// # Panics
+    /// Where the value is none of JSON: a bug of its view.
+    pub(crate) fn ok(body: impl Serialize) -> Reply {
+        let body = serde_json::to_vec(&body).expect("a view is JSON");
         Reply { status: StatusCode::OK, body: Some(body), headers: Vec::new() }
     }
 
@@ -108,9 +120,7 @@ impl Reply {
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let mut response = match self.body {
-            Some(body) => {
-                ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-            }
+            Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
             None => StatusCode::OK.into_response(),
         };
         *response.status_mut() = self.status;

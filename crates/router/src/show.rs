@@ -177,7 +177,7 @@ impl Router {
     }
 
     /// What was asked for each of these instances, of those that `ctx` may see and that are not
-    /// deleted: hints, zone and server group as the request named them. Two statements for each five
+    /// deleted: hints, zone and server group as the request named them. One statement for each five
     /// hundred.
     ///
     /// # Errors
@@ -187,18 +187,17 @@ impl Router {
         ctx: &RequestContext,
         uuids: &[InstanceUuid],
     ) -> Result<HashMap<InstanceUuid, RequestSpec>, ReadError> {
+        if uuids.is_empty() {
+            return Ok(HashMap::new());
+        }
         let (ctx, uuids, foreign) = (ctx.clone(), uuids.to_vec(), self.is_foreign());
         let deadline = Deadline::after(ctx.timeout);
         let read = move |conn: &mut _| -> Result<_, DatabaseError> {
-            let mappings = instance_mapping::of_instances(conn, &uuids)?;
-            let is_shown = |uuid: &InstanceUuid| {
-                mappings.get(uuid).is_some_and(|mapping| {
-                    ctx.may_see(&mapping.project_id) && (foreign || !mapping.queued_for_delete)
-                })
-            };
-            let shown: Vec<InstanceUuid> = uuids.iter().copied().filter(is_shown).collect();
-            let specs = request_spec::of_instances(conn, &shown)?;
-            Ok(specs.into_iter().map(|spec| (spec.instance_uuid, spec)).collect())
+            let found = request_spec::with_mappings(conn, &uuids)?.into_iter();
+            let shown = found.filter(|found| {
+                ctx.may_see(&found.project_id) && (foreign || !found.queued_for_delete)
+            });
+            Ok(shown.map(|found| (found.spec.instance_uuid, found.spec)).collect())
         };
         Ok(self.api.run("read_request_specs", deadline, read).await?)
     }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use cellzero_api_db::host_capacity::{self, HostCapacity};
 use cellzero_api_db::host_mapping;
-use cellzero_database::DatabaseError;
+use cellzero_database::{DatabaseError, Deadline};
 use cellzero_orchestrator::{DiscoverOptions, Discovery, HostError};
-use cellzero_types::{CellUuid, ComputeNode};
+use cellzero_router::ReadError;
+use cellzero_types::{CellUuid, ComputeNode, RequestContext};
 use chrono::{NaiveDateTime, TimeDelta};
 
-use crate::observed::{observed_alone, observed_in};
+use crate::observed::{observed, observed_alone, observed_in};
 use crate::{AdminError, ControlPlane, Write};
 
 /// A host that is mapped to a cell.
@@ -24,6 +25,73 @@ pub struct Host {
     pub capacity: Option<HostCapacity>,
     /// Whether it has reported lately enough to get instances, and no operator says otherwise.
     pub is_up: bool,
+}
+
+/// What a host is to one who asks about its instances: `host_status` of the compute API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostStatus {
+    /// It reports.
+    Up,
+    /// It is silent, or has never reported.
+    Unknown,
+    /// An operator has taken it out of scheduling.
+    Maintenance,
+    /// An operator has declared it down.
+    Down,
+}
+
+impl HostStatus {
+    /// The word of the compute API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HostStatus::Up => "UP",
+            HostStatus::Unknown => "UNKNOWN",
+            HostStatus::Maintenance => "MAINTENANCE",
+            HostStatus::Down => "DOWN",
+        }
+    }
+
+    fn of(host: &HostCapacity, now: NaiveDateTime, silent_after: TimeDelta) -> HostStatus {
+        match host {
+            _ if host.forced_down => HostStatus::Down,
+            _ if host.service_disabled => HostStatus::Maintenance,
+            _ if is_up(host, now, silent_after) => HostStatus::Up,
+            _ => HostStatus::Unknown,
+        }
+    }
+}
+
+impl ControlPlane {
+    /// What each of these hosts is to one who asks about its instances; a host that is not known is
+    /// left out, and so is every one on a plane that Nova made. One statement for each five hundred.
+    ///
+    /// # Errors
+    /// The API database's.
+    pub async fn host_statuses(
+        &self,
+        ctx: &RequestContext,
+        hosts: &[String],
+    ) -> Result<HashMap<String, HostStatus>, ReadError> {
+        if self.inner().router.cells().is_foreign() || hosts.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (hosts, silent_after) = (hosts.to_vec(), self.silent_after());
+        let read =
+            self.inner().api.run("host_statuses", Deadline::after(ctx.timeout), move |conn| {
+                let now = conn.now();
+                let found = host_capacity::of_hosts(conn, &hosts)?.into_iter();
+                let statuses =
+                    found.map(|host| (host.host.clone(), HostStatus::of(&host, now, silent_after)));
+                Ok::<_, DatabaseError>(statuses.collect())
+            });
+        let read = async { Ok(read.await?) };
+        observed("host_statuses", ctx, None, read).await
+    }
+
+    /// After so long a silence a host is down.
+    fn silent_after(&self) -> TimeDelta {
+        TimeDelta::from_std(self.inner().service_down_after).unwrap_or(TimeDelta::MAX)
+    }
 }
 
 /// The hosts of a plane.
@@ -69,8 +137,7 @@ impl Hosts<'_> {
     /// The API database's.
     pub async fn list(&self, cell: Option<CellUuid>) -> Result<Vec<Host>, AdminError> {
         let is_foreign = self.0.inner().router.cells().is_foreign();
-        let silent_after = TimeDelta::from_std(self.0.inner().service_down_after);
-        let silent_after = silent_after.unwrap_or(TimeDelta::MAX);
+        let silent_after = self.0.silent_after();
         self.0
             .look("list_hosts", move |conn| {
                 let capacities = if is_foreign { Vec::new() } else { host_capacity::all(conn)? };

@@ -260,3 +260,26 @@ async fn a_removal_that_races_boots_leaves_no_instance_on_a_host_that_is_gone(
     }
     assert_eq!(found(&test).await, []);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_host_is_to_its_instances_what_it_and_the_operator_say(
+    #[values(Engine::Sqlite, Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let hosts: &[&[(i32, i32, i32)]] = &[&[(4, 4096, 40), (4, 4096, 40)], &[(4, 4096, 40); 2]];
+    let Some(test) = TestPlane::with_cells(engine, hosts).await else { return };
+    let set = |set: &str, host: &str| {
+        test.api.execute(&format!("UPDATE host_capacity SET {set} WHERE host = '{host}'")).unwrap();
+    };
+    set("last_seen_up = '2026-01-01 00:00:00'", "cell1-host2");
+    test.plane.hosts().disable("cell2-host1", "a new disk").await.unwrap();
+    set("forced_down = true, service_disabled = true", "cell2-host2");
+    let asked = ["cell1-host1", "cell1-host2", "cell2-host1", "cell2-host2", "none"];
+    let asked: Vec<String> = asked.into_iter().map(str::to_owned).collect();
+    let statuses = test.plane.host_statuses(&user(), &asked).await.unwrap();
+    let words: Vec<Option<&str>> =
+        asked.iter().map(|host| Some(statuses.get(host)?.as_str())).collect();
+    let expected = [Some("UP"), Some("UNKNOWN"), Some("MAINTENANCE"), Some("DOWN"), None];
+    assert_eq!(words, expected);
+    assert!(test.plane.host_statuses(&user(), &[]).await.unwrap().is_empty());
+}

@@ -6,9 +6,10 @@ use cellzero::{
     ColumnFilter, Deleted, Instance, InvalidField, ListFilters, ListQuery, Pattern, SortDirection,
     SortKey, SortOrder, SortValue, VmState,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
-use crate::call::{Answered, Call, Reply};
+use crate::call::{Answered, Call, Link, Reply};
 use crate::fault::Fault;
 use crate::handlers::servers;
 use crate::query::{flag, time};
@@ -106,22 +107,29 @@ async fn list(call: &Call, is_detailed: bool) -> Answered {
         .iter()
         .filter(|instance| call.since(69) || instance.known_at.is_none())
         .collect();
-    let servers: Vec<Value> = match is_detailed {
-        true => {
-            let beside = servers::beside(call, &shown, Place::Detail).await?;
-            let pairs = shown.iter().zip(&beside);
-            pairs.map(|(instance, beside)| whole(call, instance, beside, Place::Detail)).collect()
-        }
-        false => shown.iter().map(|instance| brief(call, instance)).collect(),
-    };
-    let mut body = json!({"servers": servers});
     let last = page.instances.last().filter(|_| page.instances.len() == limit as usize);
-    if let Some(last) = last {
+    let servers_links = last.map(|last| {
         let query = call.query.with("marker", &last.uuid.text());
-        let href = format!("{}{}?{query}", call.base, call.path);
-        body["servers_links"] = json!([{"rel": "next", "href": href}]);
+        [Link { rel: "next", href: format!("{}{}?{query}", call.base, call.path) }]
+    });
+    if !is_detailed {
+        let servers = shown.iter().map(|instance| brief(call, instance)).collect();
+        return Ok(Reply::ok(Servers { servers, servers_links }));
     }
-    Ok(Reply::ok(body))
+    let beside = servers::beside(call, &shown, Place::Detail).await?;
+    let servers = shown.iter().zip(&beside);
+    let servers =
+        servers.map(|(instance, beside)| whole(call, instance, beside, Place::Detail)).collect();
+    Ok(Reply::ok(Servers { servers, servers_links }))
+}
+
+/// A page.
+#[derive(Serialize)]
+struct Servers<T> {
+    servers: Vec<T>,
+    /// The next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers_links: Option<[Link; 1]>,
 }
 
 /// The list query; none where nothing can be listed, and nobody needs to be asked.

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use cellzero::{Instance, ListFilters, ListQuery, ReadError};
+use cellzero::{
+    HostStatus, Instance, InstanceUuid, ListFilters, ListQuery, ReadError, RequestSpec,
+};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::{Answered, Call, Reply};
 use crate::fault::Fault;
 use crate::handlers::{change, create, list};
 use crate::route::{Route, route};
-use crate::views::server::{Beside, Place, addresses, whole};
+use crate::views::server::{Beside, Place, Server, addresses, whole};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -40,33 +43,41 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// `GET /servers/{server_id}`.
+#[derive(Serialize)]
+struct One<'a> {
+    server: Server<'a>,
+}
+
+/// `GET /servers/{server_id}`. What it was asked with is read beside it, not after it.
 async fn show(call: Call) -> Answered {
     let uuid = call.server()?;
+    let uuids = [uuid];
+    let (instance, specs) = tokio::join!(shown(&call, uuid), specs(&call, &uuids, Place::Show));
+    let (instance, mut specs) = (instance?, specs?);
+    let status = statuses(&call, &[&instance]).await?.of(&instance);
+    let beside = Beside { spec: specs.remove(&uuid), host_status: status };
+    Ok(Reply::ok(One { server: whole(&call, &instance, &beside, Place::Show) }))
+}
+
+/// The server, or what the API database knows of it where its cell is silent.
+async fn shown(call: &Call, uuid: InstanceUuid) -> Result<Instance, Fault> {
     // A silent cell may take three fifths of the time; what the API database knows, the rest.
     let patience = call.ctx.timeout.mul_f32(0.6);
-    let shown = call.plane.show(&call.ctx.clone().with_timeout(patience), uuid).await;
-    let instance = match shown {
+    match call.plane.show(&call.ctx.clone().with_timeout(patience), uuid).await {
         Err(ReadError::CellUnavailable { .. }) if call.since(69) => {
-            let rest = call.ctx.timeout - patience;
-            known(&call, uuid, rest).await?
+            known(call, uuid, call.ctx.timeout - patience).await
         }
         Err(error @ ReadError::CellUnavailable { .. }) => {
             // So it is in Nova, where older clients know of no other way.
             let fault = Fault::from(error);
-            return Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, fault.message));
+            Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, fault.message))
         }
-        shown => shown?,
-    };
-    Ok(Reply::ok(json!({"server": view(&call, &instance, Place::Show).await?})))
+        shown => Ok(shown?),
+    }
 }
 
 /// What the API database knows of a server whose cell does not answer.
-async fn known(
-    call: &Call,
-    uuid: cellzero::InstanceUuid,
-    time: Duration,
-) -> Result<Instance, Fault> {
+async fn known(call: &Call, uuid: InstanceUuid, time: Duration) -> Result<Instance, Fault> {
     let filters = ListFilters { uuids: Some(vec![uuid]), ..ListFilters::default() };
     let mut query = ListQuery::default().filter(filters).limit(1);
     query.all_projects = call.ctx.is_admin;
@@ -75,55 +86,64 @@ async fn known(
     found.ok_or_else(|| Fault::server_not_found(&uuid.text()))
 }
 
-/// A server as it is shown by itself.
+/// A server as it is shown by itself, to be added to.
 pub(crate) async fn view(call: &Call, instance: &Instance, place: Place) -> Result<Value, Fault> {
     let beside = beside(call, &[instance], place).await?;
-    Ok(whole(call, instance, &beside[0], place))
+    Ok(json!(whole(call, instance, &beside[0], place)))
 }
 
-/// What is shown of servers beside their instances, in the same order.
+/// What is shown of servers beside their instances, in the same order: two questions to the API
+/// database, at once.
 pub(crate) async fn beside(
     call: &Call,
     instances: &[&Instance],
     place: Place,
 ) -> Result<Vec<Beside>, Fault> {
-    let mut beside: Vec<Beside> = instances.iter().map(|_| Beside::default()).collect();
-    let needs_spec = call.since(96) || (call.since(71) && place != Place::Detail);
-    if needs_spec && !instances.is_empty() {
-        let uuids: Vec<_> = instances.iter().map(|instance| instance.uuid).collect();
-        let mut specs = call.plane.request_specs(&call.ctx, &uuids).await?;
-        for (instance, beside) in instances.iter().zip(&mut beside) {
-            beside.spec = specs.remove(&instance.uuid);
-        }
-    }
-    if call.since(16) && call.ctx.is_admin {
-        let states = host_states(call, instances).await?;
-        for (instance, beside) in instances.iter().zip(&mut beside) {
-            let host = instance.host.as_deref();
-            let state = host.map_or("", |host| states.get(host).copied().unwrap_or("UNKNOWN"));
-            beside.host_status = Some(state);
-        }
-    }
-    Ok(beside)
+    let uuids: Vec<InstanceUuid> = instances.iter().map(|instance| instance.uuid).collect();
+    let asked = tokio::try_join!(specs(call, &uuids, place), statuses(call, instances));
+    let (mut specs, statuses) = asked?;
+    let beside = instances.iter().map(|instance| Beside {
+        spec: specs.remove(&instance.uuid),
+        host_status: statuses.of(instance),
+    });
+    Ok(beside.collect())
 }
 
-/// The state of each host, as 2.16 names it; nobody is asked where no instance has a host.
-async fn host_states(
+/// What the servers were asked with, where this microversion shows it.
+async fn specs(
     call: &Call,
-    instances: &[&Instance],
-) -> Result<HashMap<String, &'static str>, Fault> {
-    if instances.iter().all(|instance| instance.host.is_none()) {
-        return Ok(HashMap::new());
+    uuids: &[InstanceUuid],
+    place: Place,
+) -> Result<HashMap<InstanceUuid, RequestSpec>, Fault> {
+    match call.since(96) || (call.since(71) && place != Place::Detail) {
+        true => Ok(call.plane.request_specs(&call.ctx, uuids).await?),
+        false => Ok(HashMap::new()),
     }
-    let hosts = call.plane.hosts().list(None).await?;
-    let state = |host: &cellzero::Host| match &host.capacity {
-        Some(capacity) if capacity.forced_down => "DOWN",
-        Some(capacity) if capacity.service_disabled => "MAINTENANCE",
-        Some(_) if host.is_up => "UP",
-        Some(_) => "UNKNOWN",
-        None => "UNKNOWN",
-    };
-    Ok(hosts.into_iter().map(|host| (host.host.clone(), state(&host))).collect())
+}
+
+/// The states of hosts; none where they are not shown.
+struct Statuses(Option<HashMap<String, HostStatus>>);
+
+impl Statuses {
+    fn of(&self, instance: &Instance) -> Option<&'static str> {
+        let known = self.0.as_ref()?;
+        Some(match &instance.host {
+            Some(host) => known.get(host).copied().unwrap_or(HostStatus::Unknown).as_str(),
+            None => "",
+        })
+    }
+}
+
+/// The states of the hosts of these instances, where this caller is shown them.
+async fn statuses(call: &Call, instances: &[&Instance]) -> Result<Statuses, Fault> {
+    if !call.since(16) || !call.ctx.is_admin {
+        return Ok(Statuses(None));
+    }
+    let mut hosts: Vec<String> =
+        instances.iter().filter_map(|instance| instance.host.clone()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    Ok(Statuses(Some(call.plane.host_statuses(&call.ctx, &hosts).await?)))
 }
 
 /// `DELETE /servers/{server_id}`.

@@ -1,9 +1,12 @@
 //! A flavor, by itself and inside a server.
 
+use std::collections::BTreeMap;
+
 use cellzero::Flavor;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::{Call, Link};
 
 /// The flavor in lists without details.
 pub(crate) fn brief(call: &Call, flavor: &Flavor) -> Value {
@@ -41,18 +44,41 @@ fn swap(call: &Call, flavor: &Flavor) -> Value {
 }
 
 /// The flavor inside a server: from 2.47 its sizes, before that its id.
-pub(crate) fn embedded(call: &Call, flavor: &Flavor) -> Value {
-    if !call.since(47) {
-        let links = call.bookmark(&format!("/flavors/{}", flavor.flavorid));
-        return json!({"id": flavor.flavorid, "links": links});
-    }
-    json!({
-        "original_name": flavor.name,
-        "vcpus": flavor.vcpus,
-        "ram": flavor.memory_mb,
-        "disk": flavor.root_gb,
-        "ephemeral": flavor.ephemeral_gb,
-        "swap": flavor.swap,
-        "extra_specs": flavor.extra_specs,
-    })
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Embedded<'a> {
+    Named {
+        id: &'a str,
+        links: [Link; 1],
+    },
+    Sized {
+        original_name: &'a str,
+        vcpus: i32,
+        ram: i32,
+        disk: i32,
+        ephemeral: i32,
+        swap: i32,
+        extra_specs: &'a BTreeMap<String, String>,
+    },
 }
+
+/// What a server shows of its flavor; Nova kept none of some instances that are long deleted.
+pub(crate) fn embedded<'a>(call: &Call, flavor: Option<&'a Flavor>) -> Embedded<'a> {
+    let text = |of: fn(&Flavor) -> &String| flavor.map_or("", |flavor| of(flavor).as_str());
+    let size = |of: fn(&Flavor) -> i32| flavor.map_or(0, of);
+    if !call.since(47) {
+        let id = text(|flavor| &flavor.flavorid);
+        return Embedded::Named { id, links: call.bookmark(&format!("/flavors/{id}")) };
+    }
+    Embedded::Sized {
+        original_name: text(|flavor| &flavor.name),
+        vcpus: size(|flavor| flavor.vcpus),
+        ram: size(|flavor| flavor.memory_mb),
+        disk: size(|flavor| flavor.root_gb),
+        ephemeral: size(|flavor| flavor.ephemeral_gb),
+        swap: size(|flavor| flavor.swap),
+        extra_specs: flavor.map_or(&NONE, |flavor| &flavor.extra_specs),
+    }
+}
+
+static NONE: BTreeMap<String, String> = BTreeMap::new();

@@ -1,14 +1,21 @@
 //! A server: which of its keys are shown from which microversion on, to whom and where.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use cellzero::{BlockDevice, Flavor, Instance, RequestSpec};
+use cellzero::{BlockDevice, Instance, RequestSpec};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha224};
 use uuid::Uuid;
 
-use crate::call::Call;
-use crate::views::{flavor, plain_time, time};
+use crate::call::{Call, Link};
+use crate::views::field::Field::{
+    self, Flag, Items, Links, Made, MaybeText, Number, Other, Text, Texts,
+};
+use crate::views::field::{PlainTime, Time};
+use crate::views::flavor;
 
 /// Where a server is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +38,11 @@ pub(crate) struct Beside {
 }
 
 /// What a key is made of.
-struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     call: &'a Call,
     instance: &'a Instance,
     beside: &'a Beside,
+    place: Place,
 }
 
 /// Who sees a key.
@@ -57,106 +65,124 @@ enum Views {
     Single,
 }
 
-type Key = (&'static str, u16, Who, Views, fn(&Shown<'_>) -> Option<Value>);
+type Key = (&'static str, u16, Who, Views, for<'a> fn(&Shown<'a>) -> Option<Field<'a>>);
 
 /// Every key: its name, its first microversion, who sees it, where, and its value.
 const KEYS: &[Key] = &[
-    ("id", 1, Who::All, Views::All, |s| Some(json!(s.instance.uuid.text()))),
-    ("name", 1, Who::All, Views::All, |s| Some(json!(s.instance.display_name))),
-    ("status", 1, Who::All, Views::All, |s| Some(json!(s.instance.status()))),
-    ("tenant_id", 1, Who::All, Views::All, |s| Some(json!(s.instance.project_id))),
-    ("user_id", 1, Who::All, Views::All, |s| Some(json!(s.instance.user_id))),
-    ("metadata", 1, Who::All, Views::All, |s| Some(json!(s.instance.metadata))),
-    ("hostId", 1, Who::All, Views::All, |s| Some(json!(host_id(s.instance)))),
-    ("image", 1, Who::All, Views::All, |s| Some(image(s))),
+    ("id", 1, Who::All, Views::All, |s| Some(Made(s.instance.uuid.text()))),
+    ("name", 1, Who::All, Views::All, |s| Some(Field::or_null(&s.instance.display_name))),
+    ("status", 1, Who::All, Views::All, |s| Some(Text(s.instance.status()))),
+    ("tenant_id", 1, Who::All, Views::All, |s| Some(Text(&s.instance.project_id))),
+    ("user_id", 1, Who::All, Views::All, |s| Some(Text(&s.instance.user_id))),
+    ("metadata", 1, Who::All, Views::All, |s| Some(Items(&s.instance.metadata))),
+    ("hostId", 1, Who::All, Views::All, |s| Some(Made(host_id(s.instance)))),
+    ("image", 1, Who::All, Views::All, |s| Some(Other(image(s)))),
     ("flavor", 1, Who::All, Views::All, |s| Some(size(s))),
-    ("created", 1, Who::All, Views::All, |s| Some(time(s.instance.created_at))),
+    ("created", 1, Who::All, Views::All, |s| Some(Field::Time(Time(s.instance.created_at)))),
     ("updated", 1, Who::All, Views::All, |s| {
-        Some(time(s.instance.updated_at.or(s.instance.created_at)))
+        Some(Field::Time(Time(s.instance.updated_at.or(s.instance.created_at))))
     }),
-    ("addresses", 1, Who::All, Views::All, |s| Some(addresses(&s.instance.network_info))),
-    ("accessIPv4", 1, Who::All, Views::All, |s| Some(text(&s.instance.access_ip_v4))),
-    ("accessIPv6", 1, Who::All, Views::All, |s| Some(text(&s.instance.access_ip_v6))),
-    ("links", 1, Who::All, Views::All, |s| Some(links(s.call, s.instance))),
+    ("addresses", 1, Who::All, Views::All, |s| Some(Other(addresses(&s.instance.network_info)))),
+    ("accessIPv4", 1, Who::All, Views::All, |s| Some(Field::or_empty(&s.instance.access_ip_v4))),
+    ("accessIPv6", 1, Who::All, Views::All, |s| Some(Field::or_empty(&s.instance.access_ip_v6))),
+    ("links", 1, Who::All, Views::All, |s| Some(Links(links(s.call, s.instance)))),
     ("OS-DCF:diskConfig", 1, Who::All, Views::All, |s| {
-        Some(json!(if s.instance.auto_disk_config { "AUTO" } else { "MANUAL" }))
+        Some(Text(if s.instance.auto_disk_config { "AUTO" } else { "MANUAL" }))
     }),
     ("progress", 1, Who::All, Views::All, progress),
     ("fault", 1, Who::All, Views::All, fault),
-    ("OS-EXT-AZ:availability_zone", 1, Who::All, Views::Wide, |s| Some(json!(zone(s.instance)))),
-    ("config_drive", 1, Who::All, Views::Wide, |s| Some(text(&s.instance.config_drive))),
-    ("key_name", 1, Who::All, Views::Wide, |s| Some(json!(s.instance.key_name))),
+    ("OS-EXT-AZ:availability_zone", 1, Who::All, Views::Wide, |s| Some(Text(zone(s.instance)))),
+    ("config_drive", 1, Who::All, Views::Wide, |s| Some(Field::or_empty(&s.instance.config_drive))),
+    ("key_name", 1, Who::All, Views::Wide, |s| Some(Field::or_null(&s.instance.key_name))),
     ("OS-SRV-USG:launched_at", 1, Who::All, Views::Wide, |s| {
-        Some(plain_time(s.instance.launched_at))
+        Some(Field::PlainTime(PlainTime(s.instance.launched_at)))
     }),
     ("OS-SRV-USG:terminated_at", 1, Who::All, Views::Wide, |s| {
-        Some(plain_time(s.instance.terminated_at))
+        Some(Field::PlainTime(PlainTime(s.instance.terminated_at)))
     }),
     ("security_groups", 1, Who::All, Views::Wide, security_groups),
     ("OS-EXT-STS:task_state", 1, Who::All, Views::Wide, |s| {
-        Some(json!(s.instance.task_state.as_ref().map(|state| state.as_str())))
+        Some(MaybeText(s.instance.task_state.as_ref().map(|state| state.as_str())))
     }),
     ("OS-EXT-STS:vm_state", 1, Who::All, Views::Wide, |s| {
-        Some(json!(s.instance.vm_state.as_ref().map(|state| state.as_str())))
+        Some(MaybeText(s.instance.vm_state.as_ref().map(|state| state.as_str())))
     }),
     ("OS-EXT-STS:power_state", 1, Who::All, Views::Wide, |s| {
-        Some(json!(s.instance.power_state.map_or(0, |state| state.0)))
+        Some(Number(s.instance.power_state.map_or(0, |state| state.0)))
     }),
-    ("os-extended-volumes:volumes_attached", 1, Who::All, Views::Wide, |s| Some(volumes(s))),
-    ("OS-EXT-SRV-ATTR:host", 1, Who::Admin, Views::Wide, |s| Some(json!(s.instance.host))),
+    ("os-extended-volumes:volumes_attached", 1, Who::All, Views::Wide, |s| Some(Other(volumes(s)))),
+    ("OS-EXT-SRV-ATTR:host", 1, Who::Admin, Views::Wide, |s| {
+        Some(Field::or_null(&s.instance.host))
+    }),
     ("OS-EXT-SRV-ATTR:instance_name", 1, Who::Admin, Views::Wide, |s| {
-        Some(json!(instance_name(s.instance)))
+        Some(Made(instance_name(s.instance)))
     }),
     ("OS-EXT-SRV-ATTR:hypervisor_hostname", 1, Who::Admin, Views::Wide, |s| {
-        Some(json!(s.instance.node))
+        Some(Field::or_null(&s.instance.node))
     }),
     ("OS-EXT-SRV-ATTR:reservation_id", 3, Who::Admin, Views::Wide, |s| {
-        Some(json!(s.instance.reservation_id))
+        Some(Field::or_null(&s.instance.reservation_id))
     }),
     ("OS-EXT-SRV-ATTR:launch_index", 3, Who::Admin, Views::Wide, |s| {
-        Some(json!(s.instance.launch_index.unwrap_or(0)))
+        Some(Number(s.instance.launch_index.unwrap_or(0)))
     }),
     ("OS-EXT-SRV-ATTR:hostname", 3, Who::AdminUntil(90), Views::Wide, |s| {
-        Some(json!(s.instance.hostname))
+        Some(Field::or_null(&s.instance.hostname))
     }),
     ("OS-EXT-SRV-ATTR:kernel_id", 3, Who::Admin, Views::Wide, |s| {
-        Some(text(&s.instance.kernel_id))
+        Some(Field::or_empty(&s.instance.kernel_id))
     }),
     ("OS-EXT-SRV-ATTR:ramdisk_id", 3, Who::Admin, Views::Wide, |s| {
-        Some(text(&s.instance.ramdisk_id))
+        Some(Field::or_empty(&s.instance.ramdisk_id))
     }),
     ("OS-EXT-SRV-ATTR:root_device_name", 3, Who::Admin, Views::Wide, |s| {
-        Some(json!(s.instance.root_device_name))
+        Some(Field::or_null(&s.instance.root_device_name))
     }),
     ("OS-EXT-SRV-ATTR:user_data", 3, Who::Admin, Views::Wide, |s| {
-        Some(json!(s.instance.user_data))
+        Some(Field::or_null(&s.instance.user_data))
     }),
-    ("locked", 9, Who::All, Views::All, |s| Some(json!(s.instance.locked))),
-    ("host_status", 16, Who::Admin, Views::Wide, |s| s.beside.host_status.map(Value::from)),
-    ("description", 19, Who::All, Views::All, |s| Some(json!(s.instance.display_description))),
-    ("tags", 26, Who::All, Views::All, |s| Some(json!(s.instance.tags))),
-    ("trusted_image_certificates", 63, Who::All, Views::All, |_| Some(Value::Null)),
-    ("server_groups", 71, Who::All, Views::Single, |s| Some(json!(groups(s.beside)))),
-    ("locked_reason", 73, Who::All, Views::All, |s| Some(json!(s.instance.locked_reason()))),
+    ("locked", 9, Who::All, Views::All, |s| Some(Flag(s.instance.locked))),
+    ("host_status", 16, Who::Admin, Views::Wide, |s| s.beside.host_status.map(Text)),
+    ("description", 19, Who::All, Views::All, |s| {
+        Some(Field::or_null(&s.instance.display_description))
+    }),
+    ("tags", 26, Who::All, Views::All, |s| Some(Texts(&s.instance.tags))),
+    ("trusted_image_certificates", 63, Who::All, Views::All, |_| Some(MaybeText(None))),
+    ("server_groups", 71, Who::All, Views::Single, |s| Some(Other(json!(groups(s.beside))))),
+    ("locked_reason", 73, Who::All, Views::All, |s| Some(MaybeText(s.instance.locked_reason()))),
     ("pinned_availability_zone", 96, Who::All, Views::All, |s| {
         let spec = s.beside.spec.as_ref();
-        Some(json!(spec.and_then(|spec| spec.availability_zone.as_deref())))
+        Some(MaybeText(spec.and_then(|spec| spec.availability_zone.as_deref())))
     }),
     ("scheduler_hints", 100, Who::All, Views::All, |s| {
-        Some(s.beside.spec.as_ref().map_or_else(|| json!({}), hints))
+        Some(Other(s.beside.spec.as_ref().map_or_else(|| json!({}), hints)))
     }),
 ];
 
+/// A server as a call may see it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Server<'a> {
+    Whole(Shown<'a>),
+    /// One whose cell does not answer.
+    Shadow(Value),
+}
+
 /// A server as this call may see it.
-pub(crate) fn whole(call: &Call, instance: &Instance, beside: &Beside, place: Place) -> Value {
-    if instance.known_at.is_some() {
-        return shadow(call, instance, beside, place);
-    }
-    let is_narrow = place == Place::Changed && !call.since(75);
-    let shown = Shown { call, instance, beside };
-    let mut view = Map::new();
-    for (name, first, who, views, value) in KEYS {
-        let is_there = call.since(*first)
+pub(crate) fn whole<'a>(
+    call: &'a Call,
+    instance: &'a Instance,
+    beside: &'a Beside,
+    place: Place,
+) -> Server<'a> {
+    let shown = Shown { call, instance, beside, place };
+    if instance.known_at.is_some() { Server::Shadow(shadow(&shown)) } else { Server::Whole(shown) }
+}
+
+impl Shown<'_> {
+    fn has(&self, (_, first, who, views, _): &Key) -> bool {
+        let call = self.call;
+        call.since(*first)
             && match who {
                 Who::All => true,
                 Who::Admin => call.ctx.is_admin,
@@ -164,14 +190,23 @@ pub(crate) fn whole(call: &Call, instance: &Instance, beside: &Beside, place: Pl
             }
             && match views {
                 Views::All => true,
-                Views::Wide => !is_narrow,
-                Views::Single => place != Place::Detail,
-            };
-        if is_there && let Some(value) = value(&shown) {
-            view.insert((*name).to_owned(), value);
-        }
+                Views::Wide => self.place != Place::Changed || call.since(75),
+                Views::Single => self.place != Place::Detail,
+            }
     }
-    Value::Object(view)
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut view = serializer.serialize_map(None)?;
+        for key in KEYS.iter().filter(|key| self.has(key)) {
+            let (name, .., value) = key;
+            if let Some(value) = value(self) {
+                view.serialize_entry(name, &value)?;
+            }
+        }
+        view.end()
+    }
 }
 
 /// A server in a list without details.
@@ -184,35 +219,31 @@ pub(crate) fn brief(call: &Call, instance: &Instance) -> Value {
 }
 
 /// A server whose cell does not answer: the keys that are known, as from 2.69 on.
-fn shadow(call: &Call, instance: &Instance, beside: &Beside, place: Place) -> Value {
+fn shadow(shown: &Shown<'_>) -> Value {
+    let (call, instance) = (shown.call, shown.instance);
     let mut view = json!({
         "id": instance.uuid.text(),
         "status": "UNKNOWN",
         "tenant_id": instance.project_id,
-        "created": time(instance.created_at),
+        "created": Time(instance.created_at),
         "links": links(call, instance),
     });
-    if place == Place::Detail {
+    if shown.place == Place::Detail {
         return view;
     }
-    let shown = Shown { call, instance, beside };
     view["user_id"] = json!(instance.user_id);
-    view["image"] = image(&shown);
-    view["flavor"] = size(&shown);
+    view["image"] = image(shown);
+    view["flavor"] = json!(size(shown));
     view["OS-EXT-AZ:availability_zone"] =
         json!(instance.availability_zone.as_deref().unwrap_or("UNKNOWN"));
     view["OS-EXT-STS:power_state"] = json!(0);
     if call.since(71) {
-        view["server_groups"] = json!(groups(beside));
+        view["server_groups"] = json!(groups(shown.beside));
     }
     view
 }
 
-fn text(text: &Option<String>) -> Value {
-    json!(text.as_deref().unwrap_or_default())
-}
-
-pub(crate) fn links(call: &Call, instance: &Instance) -> Value {
+fn links(call: &Call, instance: &Instance) -> [Link; 2] {
     call.links(&format!("/servers/{}", instance.uuid))
 }
 
@@ -220,8 +251,13 @@ pub(crate) fn links(call: &Call, instance: &Instance) -> Value {
 fn host_id(instance: &Instance) -> String {
     match &instance.host {
         Some(host) => {
-            let digest = Sha224::digest(format!("{}{host}", instance.project_id));
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            let digest =
+                Sha224::new().chain_update(&instance.project_id).chain_update(host).finalize();
+            digest.iter().fold(String::with_capacity(56), |mut text, byte| {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
         }
         None => String::new(),
     }
@@ -256,25 +292,22 @@ fn image(s: &Shown<'_>) -> Value {
     view
 }
 
-fn size(s: &Shown<'_>) -> Value {
-    match &s.instance.flavor {
-        Some(kept) => flavor::embedded(s.call, kept),
-        // Nova kept none of some instances that are long deleted.
-        None => flavor::embedded(s.call, &Flavor::new("", "", 0, 0, 0)),
-    }
+fn size<'a>(s: &Shown<'a>) -> Field<'a> {
+    Field::Flavor(flavor::embedded(s.call, s.instance.flavor.as_ref()))
 }
 
-fn progress(s: &Shown<'_>) -> Option<Value> {
+fn progress<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
     let moves = ["ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"];
-    moves.contains(&s.instance.status()).then(|| json!(s.instance.progress.unwrap_or(0)))
+    let progress = s.instance.progress.unwrap_or(0);
+    moves.contains(&s.instance.status()).then_some(Number(progress))
 }
 
-fn fault(s: &Shown<'_>) -> Option<Value> {
+fn fault<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
     let fault = s.instance.fault.as_ref();
     let fault = fault.filter(|_| ["ERROR", "DELETED"].contains(&s.instance.status()))?;
     let mut view = json!({
         "code": fault.code,
-        "created": time(fault.created_at),
+        "created": Time(fault.created_at),
         "message": fault.message,
     });
     if s.call.ctx.is_admin
@@ -283,13 +316,13 @@ fn fault(s: &Shown<'_>) -> Option<Value> {
     {
         view["details"] = json!(details);
     }
-    Some(view)
+    Some(Other(view))
 }
 
-fn security_groups(s: &Shown<'_>) -> Option<Value> {
+fn security_groups<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
     s.instance.host.as_ref()?;
     let groups = s.instance.security_groups.iter().map(|name| json!({"name": name}));
-    Some(groups.collect())
+    Some(Other(groups.collect()))
 }
 
 /// The addresses by network, from Nova's network_info.

@@ -1,0 +1,80 @@
+//! What a key of a view is shown as. Most are parts of what is shown, and are written from there
+//! without a copy: a page has thousands of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{NaiveDateTime, Timelike as _};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::call::Link;
+use crate::views::flavor;
+
+/// The value of one key.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Field<'a> {
+    Text(&'a str),
+    MaybeText(Option<&'a str>),
+    Made(String),
+    Flag(bool),
+    Number(i32),
+    Time(Time),
+    PlainTime(PlainTime),
+    Texts(&'a [String]),
+    Items(&'a BTreeMap<String, String>),
+    Links([Link; 2]),
+    Flavor(flavor::Embedded<'a>),
+    Other(Value),
+}
+
+impl<'a> Field<'a> {
+    /// Text that is empty where there is none.
+    pub(crate) fn or_empty(text: &'a Option<String>) -> Field<'a> {
+        Field::Text(text.as_deref().unwrap_or_default())
+    }
+
+    /// Text that is null where there is none.
+    pub(crate) fn or_null(text: &'a Option<String>) -> Field<'a> {
+        Field::MaybeText(text.as_deref())
+    }
+}
+
+/// A time as most of the API shows it: `2026-01-31T12:30:00Z`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Time(pub(crate) Option<NaiveDateTime>);
+
+/// A time as its older parts show it: `2026-01-31T12:30:00.000000`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlainTime(pub(crate) Option<NaiveDateTime>);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Much quicker than a format that is read anew each time.
+        self.0.map_or(Ok(()), |time| write!(f, "{:?}Z", whole_seconds(time)))
+    }
+}
+
+impl fmt::Display for PlainTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = |time: NaiveDateTime| time.nanosecond() % 1_000_000_000 / 1_000;
+        self.0.map_or(Ok(()), |time| write!(f, "{:?}.{:06}", whole_seconds(time), micros(time)))
+    }
+}
+
+fn whole_seconds(time: NaiveDateTime) -> NaiveDateTime {
+    time.with_nanosecond(0).unwrap_or(time)
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_none() { serializer.serialize_none() } else { serializer.collect_str(self) }
+    }
+}
+
+impl Serialize for PlainTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_none() { serializer.serialize_none() } else { serializer.collect_str(self) }
+    }
+}
