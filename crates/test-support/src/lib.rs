@@ -9,6 +9,7 @@
 //! (`cargo xtask test` does): `CELLZERO_TEST_POSTGRES` and `CELLZERO_TEST_MARIADB` hold a URL with
 //! user and password, `…_CA` and `…_UNTRUSTED_CA` behind them the paths of two authorities.
 
+mod admin;
 mod binaries;
 mod database;
 mod disk;

@@ -95,14 +95,15 @@ const POSTGRES_INDEXES: &str = "\
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') \
     ORDER BY c.relname, i.relname, k.place";
 
+/// Not joined with the tables: MariaDB compares each with each, which takes twenty times as long.
 const MYSQL_COLUMNS: &str = "\
     SELECT c.table_name AS table_name, c.column_name AS column_name, \
       c.column_type AS column_type, \
       CAST(CASE c.is_nullable WHEN 'YES' THEN 1 ELSE 0 END AS SIGNED) AS is_nullable \
     FROM information_schema.columns c \
-      JOIN information_schema.tables t \
-        ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-    WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' \
+    WHERE c.table_schema = DATABASE() AND c.table_name IN ( \
+      SELECT t.table_name FROM information_schema.tables t \
+      WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE') \
     ORDER BY c.table_name, c.ordinal_position";
 
 /// A key on the first characters of a column is another key than one on the whole of it.

@@ -176,19 +176,30 @@ impl Server {
 /// # Panics
 /// When the server's programs are here and it does not start, as a green run would hide that.
 pub fn shared(engine: Engine) -> Option<&'static Server> {
-    static POSTGRES: OnceLock<Option<Shared>> = OnceLock::new();
-    static MARIADB: OnceLock<Option<Shared>> = OnceLock::new();
     engine::report_left_out();
-    let cell = match engine {
-        Engine::Sqlite => return None,
-        Engine::Postgres => &POSTGRES,
-        Engine::MariaDb => &MARIADB,
-    };
-    let shared = cell.get_or_init(|| match open_shared(engine) {
+    let shared = place(engine)?.get_or_init(|| match open_shared(engine) {
         Ok(shared) => shared,
         Err(error) => panic!("no shared {} server for the tests: {error:#}", engine.name()),
     });
     shared.as_ref().map(Shared::server)
+}
+
+/// Where the shared server of an engine is kept once it is there.
+fn place(engine: Engine) -> Option<&'static OnceLock<Option<Shared>>> {
+    static POSTGRES: OnceLock<Option<Shared>> = OnceLock::new();
+    static MARIADB: OnceLock<Option<Shared>> = OnceLock::new();
+    match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some(&POSTGRES),
+        Engine::MariaDb => Some(&MARIADB),
+    }
+}
+
+/// Whether this is the server that all tests of this process share.
+pub(crate) fn is_shared(server: &Server) -> bool {
+    let shared = place(server.engine).and_then(OnceLock::get).and_then(Option::as_ref);
+    let shared = shared.map(Shared::server);
+    shared.is_some_and(|shared| (&shared.host, shared.port) == (&server.host, server.port))
 }
 
 /// A new server for a test that stops, pauses or kills it, or none where the engine is missing.
