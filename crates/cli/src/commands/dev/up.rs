@@ -146,7 +146,10 @@ impl Up {
 fn is_found(config: &Path) -> bool {
     let whole = |path: &Path| path.canonicalize().ok();
     std::env::var_os("CELLZERO_CONFIG").is_none()
-        && settings::found().is_some_and(|found| whole(&found) == whole(config))
+        && settings::found().and_then(|found| whole(&found)).is_some_and(|found| {
+            // One that cannot be resolved is none.
+            whole(config) == Some(found)
+        })
 }
 
 /// Something that the plane needs.
