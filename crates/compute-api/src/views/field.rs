@@ -7,6 +7,7 @@ use std::fmt;
 use chrono::{NaiveDateTime, Timelike as _};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::call::Link;
 use crate::views::flavor;
@@ -26,7 +27,26 @@ pub(crate) enum Field<'a> {
     Items(&'a BTreeMap<String, String>),
     Links([Link; 2]),
     Flavor(flavor::Embedded<'a>),
+    Image(Image<'a>),
+    Named(Vec<Named<'a>>),
+    Uuids(Vec<Uuid>),
     Other(Value),
+}
+
+/// An image inside a server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Image<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) links: [Link; 1],
+    /// From 2.98 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) properties: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+/// Something that has a name and no more.
+#[derive(Debug, Serialize)]
+pub(crate) struct Named<'a> {
+    pub(crate) name: &'a str,
 }
 
 impl<'a> Field<'a> {

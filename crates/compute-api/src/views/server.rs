@@ -14,7 +14,7 @@ use crate::call::{Call, Link};
 use crate::views::field::Field::{
     self, Flag, Items, Links, Made, MaybeText, Number, Other, Text, Texts,
 };
-use crate::views::field::{PlainTime, Time};
+use crate::views::field::{Image, Named, PlainTime, Time};
 use crate::views::flavor;
 
 /// Where a server is shown.
@@ -76,7 +76,7 @@ const KEYS: &[Key] = &[
     ("user_id", 1, Who::All, Views::All, |s| Some(Text(&s.instance.user_id))),
     ("metadata", 1, Who::All, Views::All, |s| Some(Items(&s.instance.metadata))),
     ("hostId", 1, Who::All, Views::All, |s| Some(Made(host_id(s.instance)))),
-    ("image", 1, Who::All, Views::All, |s| Some(Other(image(s)))),
+    ("image", 1, Who::All, Views::All, |s| Some(image(s))),
     ("flavor", 1, Who::All, Views::All, |s| Some(size(s))),
     ("created", 1, Who::All, Views::All, |s| Some(Field::Time(Time(s.instance.created_at)))),
     ("updated", 1, Who::All, Views::All, |s| {
@@ -148,7 +148,7 @@ const KEYS: &[Key] = &[
     }),
     ("tags", 26, Who::All, Views::All, |s| Some(Texts(&s.instance.tags))),
     ("trusted_image_certificates", 63, Who::All, Views::All, |_| Some(MaybeText(None))),
-    ("server_groups", 71, Who::All, Views::Single, |s| Some(Other(json!(groups(s.beside))))),
+    ("server_groups", 71, Who::All, Views::Single, |s| Some(Field::Uuids(groups(s.beside)))),
     ("locked_reason", 73, Who::All, Views::All, |s| Some(MaybeText(s.instance.locked_reason()))),
     ("pinned_availability_zone", 96, Who::All, Views::All, |s| {
         let spec = s.beside.spec.as_ref();
@@ -232,7 +232,7 @@ fn shadow(shown: &Shown<'_>) -> Value {
         return view;
     }
     view["user_id"] = json!(instance.user_id);
-    view["image"] = image(shown);
+    view["image"] = json!(image(shown));
     view["flavor"] = json!(size(shown));
     view["OS-EXT-AZ:availability_zone"] =
         json!(instance.availability_zone.as_deref().unwrap_or("UNKNOWN"));
@@ -277,19 +277,18 @@ fn zone(instance: &Instance) -> &str {
     instance.availability_zone.as_deref().unwrap_or(default)
 }
 
-fn image(s: &Shown<'_>) -> Value {
+fn image<'a>(s: &Shown<'a>) -> Field<'a> {
     let Some(id) = s.instance.image_ref.as_deref().filter(|id| !id.is_empty()) else {
-        return json!("");
+        return Text("");
     };
-    let mut view = json!({"id": id, "links": s.call.bookmark(&format!("/images/{id}"))});
-    if s.call.since(98) {
+    let properties = s.call.since(98).then(|| {
         let properties = s.instance.system_metadata.iter();
-        let properties: BTreeMap<&str, &String> = properties
-            .filter_map(|(key, value)| Some((key.strip_prefix("image_")?, value)))
-            .collect();
-        view["properties"] = json!(properties);
-    }
-    view
+        let of_image = |(key, value): (&'a String, &'a String)| {
+            Some((key.strip_prefix("image_")?, value.as_str()))
+        };
+        properties.filter_map(of_image).collect()
+    });
+    Field::Image(Image { id, links: s.call.bookmark(&format!("/images/{id}")), properties })
 }
 
 fn size<'a>(s: &Shown<'a>) -> Field<'a> {
@@ -321,8 +320,8 @@ fn fault<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
 
 fn security_groups<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
     s.instance.host.as_ref()?;
-    let groups = s.instance.security_groups.iter().map(|name| json!({"name": name}));
-    Some(Other(groups.collect()))
+    let groups = s.instance.security_groups.iter();
+    Some(Field::Named(groups.map(|name| Named { name }).collect()))
 }
 
 /// The addresses by network, from Nova's network_info.
