@@ -122,6 +122,7 @@ pub fn unsettled(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
 ) -> Result<HashSet<InstanceUuid>, DatabaseError> {
+    conn.keep_no_more_statements();
     let mut found: BTreeSet<String> = BTreeSet::new();
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let requests: Vec<String> = build_requests::table
@@ -180,6 +181,7 @@ pub fn archive(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
 ) -> Result<Archived, DatabaseError> {
+    conn.keep_no_more_statements();
     let mut archived = Archived::default();
     let mut sorted = uuids.to_vec();
     sorted.sort();
@@ -290,6 +292,7 @@ pub fn purge(
     before: Option<NaiveDateTime>,
     limit: u32,
 ) -> Result<Rows, DatabaseError> {
+    conn.keep_no_more_statements();
     let limit = limit.min(u32::try_from(IN_LIST_MAX).unwrap_or(u32::MAX));
     let mappings = shadow_of(MAPPINGS);
     let aged = Aged { table: &mappings, key: KEY, time: "updated_at", before };

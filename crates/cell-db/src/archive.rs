@@ -61,6 +61,7 @@ pub fn archive(
     conn: &mut CellConnection,
     uuids: &[InstanceUuid],
 ) -> Result<Archived, DatabaseError> {
+    conn.keep_no_more_statements();
     let mut archived = Archived::default();
     for chunk in uuids.chunks(IN_LIST_MAX) {
         let done = transaction(conn, "archive_instances", |conn| archive_chunk(conn, chunk))?;
@@ -178,6 +179,7 @@ pub fn purge(
     before: Option<NaiveDateTime>,
     limit: u32,
 ) -> Result<Rows, DatabaseError> {
+    conn.keep_no_more_statements();
     transaction(conn, "purge_instances", |conn| {
         let mut rows = Rows::new();
         let limit = limit.min(u32::try_from(IN_LIST_MAX).unwrap_or(u32::MAX));

@@ -181,7 +181,21 @@ impl<K> Connection<K> {
     ) -> QueryResult<()> {
         self.deadline = deadline;
         self.progress = progress;
+        self.set_full(false);
         self.apply_deadline()
+    }
+
+    /// Keeps no more statements prepared until the operation ends: for work on many rows whose lists
+    /// have another length each time. SQLite holds some ten kilobytes for each of them, and prepares
+    /// one without a round trip; for a server it changes nothing.
+    pub fn keep_no_more_statements(&mut self) {
+        self.set_full(true);
+    }
+
+    fn set_full(&mut self, is_full: bool) {
+        if let AnyConnection::Sqlite(sqlite) = &mut self.sql.any {
+            sqlite.set_full(is_full);
+        }
     }
 
     /// Hands the time that is left to the drivers, and to SQLite as the time to wait for locks.

@@ -33,6 +33,8 @@ pub(crate) struct KeptTexts {
     hasher: RandomState,
     kept: HashSet<u64>,
     uses: HashMap<u64, u32>,
+    /// No more are kept; those that are stay.
+    is_full: bool,
 }
 
 impl KeptTexts {
@@ -49,13 +51,18 @@ impl KeptTexts {
         Kept { query, text, keep }
     }
 
+    /// Keeps no more texts from now on, or as many as ever.
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
+    }
+
     /// Takes one use of a text, and says whether its statement is to be kept.
     fn keeps(&mut self, text: &str) -> bool {
         let hash = self.hasher.hash_one(text);
         if self.kept.contains(&hash) {
             return true;
         }
-        if self.kept.len() >= KEPT_MAX {
+        if self.is_full || self.kept.len() >= KEPT_MAX {
             return false;
         }
         if self.uses.len() >= COUNTED_MAX {
@@ -134,6 +141,18 @@ mod tests {
         kept(&mut texts);
         assert_eq!(kept(&mut texts), KEPT_MAX);
         assert_eq!(kept(&mut texts), KEPT_MAX);
+    }
+
+    #[test]
+    fn one_that_is_full_keeps_what_it_has_and_no_more_until_it_is_not() {
+        let mut texts = KeptTexts::default();
+        let twice = |texts: &mut KeptTexts, text| (texts.keeps(text), texts.keeps(text)).1;
+        assert!(twice(&mut texts, "SELECT 1"));
+        texts.set_full(true);
+        assert!(twice(&mut texts, "SELECT 1"));
+        assert!(!twice(&mut texts, "SELECT 2"));
+        texts.set_full(false);
+        assert!(twice(&mut texts, "SELECT 2"));
     }
 
     #[test]

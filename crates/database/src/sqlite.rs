@@ -33,6 +33,11 @@ impl KeptSqlite {
         self.in_steps = in_steps;
     }
 
+    /// Keeps no more statements prepared from now on, or as many as ever.
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        self.texts.set_full(is_full);
+    }
+
     /// The connection as Diesel knows it, which keeps no statement by its text.
     ///
     /// # Errors
