@@ -193,11 +193,10 @@ impl Router {
         let (ctx, uuids, foreign) = (ctx.clone(), uuids.to_vec(), self.is_foreign());
         let deadline = Deadline::after(ctx.timeout);
         let read = move |conn: &mut _| -> Result<_, DatabaseError> {
-            let found = request_spec::with_mappings(conn, &uuids)?.into_iter();
-            let shown = found.filter(|found| {
-                ctx.may_see(&found.project_id) && (foreign || !found.queued_for_delete)
-            });
-            Ok(shown.map(|found| (found.spec.instance_uuid, found.spec)).collect())
+            let is_shown =
+                |project: &str, queued: bool| ctx.may_see(project) && (foreign || !queued);
+            let specs = request_spec::of_mapped(conn, &uuids, is_shown)?;
+            Ok(specs.into_iter().map(|spec| (spec.instance_uuid, spec)).collect())
         };
         Ok(self.api.run("read_request_specs", deadline, read).await?)
     }

@@ -72,6 +72,12 @@ async fn a_server_group_has_the_members_that_live(
     assert_eq!(specs.len(), 2, "the deleted one is left out");
     assert_eq!(specs[&accepted[0]].server_group, Some(uuid));
     assert!(test.plane.request_specs(&stranger(), &accepted.instances).await.unwrap().is_empty());
+    // What is damaged and not shown stops nobody.
+    let deleted = format!("WHERE instance_uuid = '{}'", accepted[1]);
+    test.api.execute(&format!("UPDATE request_specs SET spec = '{{' {deleted}")).unwrap();
+    let damaged = test.api.query(&format!("SELECT spec FROM request_specs {deleted}")).unwrap();
+    assert_eq!(damaged, [[Some("{".to_owned())]]);
+    assert_eq!(test.plane.request_specs(&ctx, &accepted.instances).await.unwrap().len(), 2);
     groups.delete(&ctx, uuid).await.unwrap();
     assert!(groups.list(&ctx).await.unwrap().is_empty());
     assert_eq!(test.plane.show(&ctx, accepted[0]).await.unwrap().status(), "ACTIVE");

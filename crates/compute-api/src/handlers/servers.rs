@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// A server by itself.
 #[derive(Serialize)]
 struct One<'a> {
     server: Server<'a>,
