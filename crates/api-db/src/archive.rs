@@ -70,6 +70,7 @@ pub fn deleted(
     limit: u32,
 ) -> Result<Vec<Deleted>, DatabaseError> {
     use instance_mappings::{created_at, instance_uuid};
+    conn.hold_little()?;
     let order = match conn.backend() {
         Backend::Postgres => {
             "instance_mappings.created_at ASC NULLS FIRST, instance_mappings.instance_uuid"
@@ -108,6 +109,7 @@ pub fn count_deleted(
     conn: &mut ApiConnection,
     before: NaiveDateTime,
 ) -> Result<u64, DatabaseError> {
+    conn.hold_little()?;
     let count: i64 = deleted_before!(conn, before).count().get_result(conn.sql())?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -122,7 +124,7 @@ pub fn unsettled(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
 ) -> Result<HashSet<InstanceUuid>, DatabaseError> {
-    conn.keep_no_more_statements();
+    conn.hold_little()?;
     let mut found: BTreeSet<String> = BTreeSet::new();
     for chunk in texts(uuids).chunks(IN_LIST_MAX) {
         let requests: Vec<String> = build_requests::table
@@ -181,7 +183,7 @@ pub fn archive(
     conn: &mut ApiConnection,
     uuids: &[InstanceUuid],
 ) -> Result<Archived, DatabaseError> {
-    conn.keep_no_more_statements();
+    conn.hold_little()?;
     let mut archived = Archived::default();
     let mut sorted = uuids.to_vec();
     sorted.sort();
@@ -292,7 +294,7 @@ pub fn purge(
     before: Option<NaiveDateTime>,
     limit: u32,
 ) -> Result<Rows, DatabaseError> {
-    conn.keep_no_more_statements();
+    conn.hold_little()?;
     let limit = limit.min(u32::try_from(IN_LIST_MAX).unwrap_or(u32::MAX));
     let mappings = shadow_of(MAPPINGS);
     let aged = Aged { table: &mappings, key: KEY, time: "updated_at", before };

@@ -61,7 +61,7 @@ pub fn archive(
     conn: &mut CellConnection,
     uuids: &[InstanceUuid],
 ) -> Result<Archived, DatabaseError> {
-    conn.keep_no_more_statements();
+    conn.hold_little()?;
     let mut archived = Archived::default();
     for chunk in uuids.chunks(IN_LIST_MAX) {
         let done = transaction(conn, "archive_instances", |conn| archive_chunk(conn, chunk))?;
@@ -163,6 +163,7 @@ pub fn count_archived(
     conn: &mut CellConnection,
     before: Option<NaiveDateTime>,
 ) -> Result<u64, DatabaseError> {
+    conn.hold_little()?;
     count_old(conn, aged(&shadow_of(INSTANCES), before))
 }
 
@@ -179,7 +180,7 @@ pub fn purge(
     before: Option<NaiveDateTime>,
     limit: u32,
 ) -> Result<Rows, DatabaseError> {
-    conn.keep_no_more_statements();
+    conn.hold_little()?;
     transaction(conn, "purge_instances", |conn| {
         let mut rows = Rows::new();
         let limit = limit.min(u32::try_from(IN_LIST_MAX).unwrap_or(u32::MAX));

@@ -259,22 +259,63 @@ async fn a_sqlite_file_that_cannot_be_opened_says_why(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_file_is_made_in_a_new_directory_and_durable() {
-    #[derive(QueryableByName)]
-    struct Setting {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        synchronous: i64,
-    }
     let directory = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::sqlite(directory.path().join("new/plane.sqlite")).unwrap();
     let database: Database<Things> = Database::new(url, Options::default());
-    let read = |conn: &mut Connection<Things>| -> Outcome<i64> {
-        let cellzero_database::AnyConnection::Sqlite(sqlite) = conn.sql().any() else {
-            unreachable!()
-        };
-        let setting: Setting = diesel::sql_query("PRAGMA synchronous").get_result(sqlite)?;
-        Ok(setting.synchronous)
-    };
+    let read = |conn: &mut Connection<Things>| setting(conn, "synchronous");
     assert_eq!(database.run("ask", soon(), read).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_sqlite_files_share_no_lock_around_their_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(directory.path().join("plane.sqlite")).unwrap();
+    let database: Database<Things> = Database::new(url, Options::default());
+    let sharing = |conn: &mut Connection<Things>| {
+        number(
+            conn,
+            "SELECT COUNT(*) AS number FROM pragma_compile_options \
+             WHERE compile_options = 'ENABLE_MEMORY_MANAGEMENT'",
+        )
+    };
+    // `.cargo/config.toml` has SQLite built so.
+    assert_eq!(database.run("ask", soon(), sharing).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_holds_few_pages_until_the_operation_that_asked_for_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(directory.path().join("plane.sqlite")).unwrap();
+    let options = Options { connections_max: 1, ..Options::default() };
+    let database: Database<Things> = Database::new(url, options);
+    fn pages(conn: &mut Connection<Things>) -> Outcome<i64> {
+        setting(conn, "cache_size")
+    }
+    let before = database.run("ask", soon(), pages).await.unwrap();
+    let little = |conn: &mut Connection<Things>| {
+        conn.hold_little()?;
+        pages(conn)
+    };
+    let meanwhile = database.run("hold_little", soon(), little).await.unwrap();
+    // In kilobytes, with a minus before it.
+    assert!(before < meanwhile && meanwhile < 0, "{before}, then {meanwhile}");
+    assert_eq!(database.run("ask", soon(), pages).await.unwrap(), before);
+}
+
+/// A setting of a SQLite connection.
+fn setting(conn: &mut Connection<Things>, name: &str) -> Outcome<i64> {
+    number(conn, &format!("SELECT {name} AS number FROM pragma_{name}"))
+}
+
+/// The one number that SQLite answers.
+fn number(conn: &mut Connection<Things>, query: &str) -> Outcome<i64> {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        number: i64,
+    }
+    let cellzero_database::AnyConnection::Sqlite(sqlite) = conn.sql().any() else { unreachable!() };
+    Ok(diesel::sql_query(query).get_result::<Answer>(sqlite)?.number)
 }
 
 #[rstest]
