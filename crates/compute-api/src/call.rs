@@ -91,7 +91,11 @@ impl Reply {
     /// # Panics
     /// Where the value is none of JSON: a bug of its view.
     pub(crate) fn ok(body: impl Serialize) -> Reply {
-        let body = serde_json::to_vec(&body).expect("a view is JSON");
+        Reply::json(serde_json::to_vec(&body).expect("a view is JSON"))
+    }
+
+    /// 200 with this JSON.
+    pub(crate) fn json(body: Vec<u8>) -> Reply {
         Reply { status: StatusCode::OK, body: Some(body), headers: Vec::new() }
     }
 

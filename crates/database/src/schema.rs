@@ -13,6 +13,7 @@ use crate::database::{Database, SchemaKind};
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
 use crate::identity::find_row;
+use data_encoding::HEXLOWER;
 use diesel_migrations::MigrationHarness;
 pub use difference::Difference;
 pub(crate) use read::{MIGRATIONS_TABLE, has_table, read, read_sqlite};
@@ -123,8 +124,7 @@ impl Schema {
     /// SHA-256 over all of it, in hexadecimal. Equal schemas have equal fingerprints, whatever
     /// their backends.
     pub fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(self.to_string().as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&Sha256::digest(self.to_string().as_bytes()))
     }
 
     /// Drops the indexes that tell nothing beyond a unique key of the same columns; which of

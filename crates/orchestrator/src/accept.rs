@@ -23,6 +23,7 @@ use cellzero_types::{
     RequestContext, RequestSpec, TaskState, VmState,
 };
 use chrono::{NaiveDateTime, TimeDelta};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tracing::{Instrument as _, field};
 
@@ -283,7 +284,7 @@ fn take_token(
 /// What tells one request from another: all that it asks for, but for token and password.
 fn digest(request: &BootRequest) -> String {
     let text = serde_json::json!(request).to_string();
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 fn find_flavor(

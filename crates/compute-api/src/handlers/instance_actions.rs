@@ -2,12 +2,12 @@
 
 use cellzero::{InstanceAction, InstanceActionEvent, InstanceUuid};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha224};
 
 use crate::call::{Answered, Call, Reply};
 use crate::fault::Fault;
 use crate::route::{Route, route};
 use crate::views::plain_time;
+use crate::views::server::host_id;
 
 const KEYS: &[&str] = &["limit", "marker", "changes-since", "changes-before"];
 /// The largest page.
@@ -112,11 +112,7 @@ fn step(call: &Call, project: &str, event: &InstanceActionEvent) -> Value {
         view["traceback"] = Value::Null;
     }
     if call.since(62) {
-        let digest = |host: &String| -> String {
-            let digest = Sha224::digest(format!("{project}{host}"));
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
-        };
-        view["hostId"] = json!(event.host.as_ref().map(digest).unwrap_or_default());
+        view["hostId"] = json!(host_id(project, event.host.as_deref()));
         if call.ctx.is_admin {
             view["host"] = json!(event.host);
         }

@@ -13,7 +13,8 @@ use crate::call::{Answered, Call, Link, Reply};
 use crate::fault::Fault;
 use crate::handlers::servers;
 use crate::query::{flag, time};
-use crate::views::server::{Place, brief, whole};
+use crate::views::page::Page;
+use crate::views::server::{Place, Shown, brief};
 
 /// What everybody may filter by, whatever the microversion.
 const OPEN: &[&str] = &[
@@ -116,11 +117,11 @@ async fn list(call: &Call, is_detailed: bool) -> Answered {
         let servers = shown.iter().map(|instance| brief(call, instance)).collect();
         return Ok(Reply::ok(Servers { servers, servers_links }));
     }
-    let beside = servers::beside(call, &shown, Place::Detail).await?;
-    let servers = shown.iter().zip(&beside);
-    let servers =
-        servers.map(|(instance, beside)| whole(call, instance, beside, Place::Detail)).collect();
-    Ok(Reply::ok(Servers { servers, servers_links }))
+    let shown_at = |instance| Shown::new(call, instance, Place::Detail);
+    // Most of a page is written while what is shown beside it is still being read.
+    let begin = async { Page::begin(shown.iter().copied().map(shown_at)) };
+    let (beside, page) = tokio::join!(servers::beside(call, &shown, Place::Detail), begin);
+    Ok(Reply::json(page.end(&beside?, servers_links.as_ref())))
 }
 
 /// A page.

@@ -14,7 +14,7 @@ use crate::call::{Answered, Call, Reply};
 use crate::fault::Fault;
 use crate::handlers::{change, create, list};
 use crate::route::{Route, route};
-use crate::views::server::{Beside, Place, Server, addresses, whole};
+use crate::views::server::{Beside, Place, Server, Shown, addresses};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -57,7 +57,8 @@ async fn show(call: Call) -> Answered {
     let (instance, mut specs) = (instance?, specs?);
     let status = statuses(&call, &[&instance]).await?.of(&instance);
     let beside = Beside { spec: specs.remove(&uuid), host_status: status };
-    Ok(Reply::ok(One { server: whole(&call, &instance, &beside, Place::Show) }))
+    let shown = Shown::new(&call, &instance, Place::Show);
+    Ok(Reply::ok(One { server: Server { shown, beside: &beside } }))
 }
 
 /// The server, or what the API database knows of it where its cell is silent.
@@ -90,7 +91,7 @@ async fn known(call: &Call, uuid: InstanceUuid, time: Duration) -> Result<Instan
 /// A server as it is shown by itself, to be added to.
 pub(crate) async fn view(call: &Call, instance: &Instance, place: Place) -> Result<Value, Fault> {
     let beside = beside(call, &[instance], place).await?;
-    Ok(json!(whole(call, instance, &beside[0], place)))
+    Ok(json!(Server { shown: Shown::new(call, instance, place), beside: &beside[0] }))
 }
 
 /// What is shown of servers beside their instances, in the same order: two questions to the API

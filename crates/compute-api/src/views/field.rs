@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cellzero::RequestSpec;
 use chrono::{NaiveDateTime, Timelike as _};
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
@@ -30,8 +32,30 @@ pub(crate) enum Field<'a> {
     Image(Image<'a>),
     Named(Vec<Named<'a>>),
     Uuids(Vec<Uuid>),
+    #[serde(serialize_with = "hints")]
+    Hints(Option<&'a RequestSpec>),
     Other(Value),
 }
+
+/// The hints as they were sent: one value by itself, several as a list.
+fn hints<S: Serializer>(spec: &Option<&RequestSpec>, serializer: S) -> Result<S::Ok, S::Error> {
+    let group = spec.and_then(|spec| spec.server_group);
+    let mut view = serializer.serialize_map(None)?;
+    let hints = spec.iter().flat_map(|spec| &spec.scheduler_hints);
+    for (key, values) in hints.filter(|(key, _)| group.is_none() || *key != GROUP) {
+        match &values[..] {
+            [only] => view.serialize_entry(key, only)?,
+            _ => view.serialize_entry(key, values)?,
+        }
+    }
+    if let Some(group) = group {
+        view.serialize_entry(GROUP, &group)?;
+    }
+    view.end()
+}
+
+/// The hint that names a server group.
+const GROUP: &str = "group";
 
 /// An image inside a server.
 #[derive(Debug, Serialize)]

@@ -1,10 +1,10 @@
 //! A server: which of its keys are shown from which microversion on, to whom and where.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use cellzero::{BlockDevice, Instance, RequestSpec};
-use serde::ser::SerializeMap as _;
+use data_encoding::HEXLOWER;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha224};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::call::{Call, Link};
 use crate::views::field::Field::{
-    self, Flag, Items, Links, Made, MaybeText, Number, Other, Text, Texts,
+    self, Flag, Hints, Items, Links, Made, MaybeText, Number, Other, Text, Texts,
 };
 use crate::views::field::{Image, Named, PlainTime, Time};
 use crate::views::flavor;
@@ -37,11 +37,11 @@ pub(crate) struct Beside {
     pub(crate) host_status: Option<&'static str>,
 }
 
-/// What a key is made of.
+/// An instance as a call may see it, without what is known beside it.
+#[derive(Clone, Copy)]
 pub(crate) struct Shown<'a> {
     call: &'a Call,
     instance: &'a Instance,
-    beside: &'a Beside,
     place: Place,
 }
 
@@ -65,17 +65,22 @@ enum Views {
     Single,
 }
 
-type Key = (&'static str, u16, Who, Views, for<'a> fn(&Shown<'a>) -> Option<Field<'a>>);
+/// A key: its name, its first microversion, who sees it, where, and its value.
+type Key<F> = (&'static str, u16, Who, Views, F);
+type OfInstance = for<'a> fn(&Shown<'a>) -> Option<Field<'a>>;
+type OfBeside = for<'a> fn(&'a Beside) -> Option<Field<'a>>;
 
-/// Every key: its name, its first microversion, who sees it, where, and its value.
-const KEYS: &[Key] = &[
+/// The keys that an instance has by itself.
+const KEYS: &[Key<OfInstance>] = &[
     ("id", 1, Who::All, Views::All, |s| Some(Made(s.instance.uuid.text()))),
     ("name", 1, Who::All, Views::All, |s| Some(Field::or_null(&s.instance.display_name))),
     ("status", 1, Who::All, Views::All, |s| Some(Text(s.instance.status()))),
     ("tenant_id", 1, Who::All, Views::All, |s| Some(Text(&s.instance.project_id))),
     ("user_id", 1, Who::All, Views::All, |s| Some(Text(&s.instance.user_id))),
     ("metadata", 1, Who::All, Views::All, |s| Some(Items(&s.instance.metadata))),
-    ("hostId", 1, Who::All, Views::All, |s| Some(Made(host_id(s.instance)))),
+    ("hostId", 1, Who::All, Views::All, |s| {
+        Some(Made(host_id(&s.instance.project_id, s.instance.host.as_deref())))
+    }),
     ("image", 1, Who::All, Views::All, |s| Some(image(s))),
     ("flavor", 1, Who::All, Views::All, |s| Some(size(s))),
     ("created", 1, Who::All, Views::All, |s| Some(Field::Time(Time(s.instance.created_at)))),
@@ -142,69 +147,113 @@ const KEYS: &[Key] = &[
         Some(Field::or_null(&s.instance.user_data))
     }),
     ("locked", 9, Who::All, Views::All, |s| Some(Flag(s.instance.locked))),
-    ("host_status", 16, Who::Admin, Views::Wide, |s| s.beside.host_status.map(Text)),
     ("description", 19, Who::All, Views::All, |s| {
         Some(Field::or_null(&s.instance.display_description))
     }),
     ("tags", 26, Who::All, Views::All, |s| Some(Texts(&s.instance.tags))),
     ("trusted_image_certificates", 63, Who::All, Views::All, |_| Some(MaybeText(None))),
-    ("server_groups", 71, Who::All, Views::Single, |s| Some(Field::Uuids(groups(s.beside)))),
     ("locked_reason", 73, Who::All, Views::All, |s| Some(MaybeText(s.instance.locked_reason()))),
-    ("pinned_availability_zone", 96, Who::All, Views::All, |s| {
-        let spec = s.beside.spec.as_ref();
-        Some(MaybeText(spec.and_then(|spec| spec.availability_zone.as_deref())))
-    }),
-    ("scheduler_hints", 100, Who::All, Views::All, |s| {
-        Some(Other(s.beside.spec.as_ref().map_or_else(|| json!({}), hints)))
-    }),
 ];
 
-/// A server as a call may see it.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(crate) enum Server<'a> {
-    Whole(Shown<'a>),
-    /// One whose cell does not answer.
-    Shadow(Value),
+/// The keys of what is known beside an instance.
+const BESIDE_KEYS: &[Key<OfBeside>] = &[
+    ("host_status", 16, Who::Admin, Views::Wide, |beside| beside.host_status.map(Text)),
+    ("server_groups", 71, Who::All, Views::Single, |beside| Some(Field::Uuids(groups(beside)))),
+    ("pinned_availability_zone", 96, Who::All, Views::All, |beside| {
+        let spec = beside.spec.as_ref();
+        Some(MaybeText(spec.and_then(|spec| spec.availability_zone.as_deref())))
+    }),
+    ("scheduler_hints", 100, Who::All, Views::All, |beside| Some(Hints(beside.spec.as_ref()))),
+];
+
+/// A server as a call may see it, whole.
+pub(crate) struct Server<'a> {
+    pub(crate) shown: Shown<'a>,
+    pub(crate) beside: &'a Beside,
 }
 
-/// A server as this call may see it.
-pub(crate) fn whole<'a>(
-    call: &'a Call,
-    instance: &'a Instance,
-    beside: &'a Beside,
-    place: Place,
-) -> Server<'a> {
-    let shown = Shown { call, instance, beside, place };
-    if instance.known_at.is_some() { Server::Shadow(shadow(&shown)) } else { Server::Whole(shown) }
-}
+/// What [`Shown`] leaves out of a [`Server`].
+pub(crate) struct Rest<'a>(pub(crate) Server<'a>);
 
-impl Shown<'_> {
-    fn has(&self, (_, first, who, views, _): &Key) -> bool {
-        let call = self.call;
-        call.since(*first)
-            && match who {
-                Who::All => true,
-                Who::Admin => call.ctx.is_admin,
-                Who::AdminUntil(open) => call.ctx.is_admin || call.since(*open),
+impl<'a> Shown<'a> {
+    pub(crate) fn new(call: &'a Call, instance: &'a Instance, place: Place) -> Shown<'a> {
+        Shown { call, instance, place }
+    }
+
+    /// The names and values of those of these keys that are shown.
+    fn of<F>(&self, keys: &'static [Key<F>]) -> impl Iterator<Item = (&'static str, &'static F)> {
+        let (call, place) = (self.call, self.place);
+        let is_shown = move |(_, first, who, views, _): &&Key<F>| {
+            call.since(*first)
+                && match who {
+                    Who::All => true,
+                    Who::Admin => call.ctx.is_admin,
+                    Who::AdminUntil(open) => call.ctx.is_admin || call.since(*open),
+                }
+                && match views {
+                    Views::All => true,
+                    Views::Wide => place != Place::Changed || call.since(75),
+                    Views::Single => place != Place::Detail,
+                }
+        };
+        keys.iter().filter(is_shown).map(|(name, .., value)| (*name, value))
+    }
+
+    /// Writes the keys that the instance has by itself; of one whose cell does not answer, those that
+    /// are known, as from 2.69 on.
+    fn write<M: SerializeMap>(&self, view: &mut M) -> Result<(), M::Error> {
+        if self.instance.known_at.is_some() {
+            return shadow(self)
+                .iter()
+                .try_for_each(|(name, value)| view.serialize_entry(name, value));
+        }
+        for (name, value) in self.of(KEYS) {
+            if let Some(value) = value(self) {
+                view.serialize_entry(name, &value)?;
             }
-            && match views {
-                Views::All => true,
-                Views::Wide => self.place != Place::Changed || call.since(75),
-                Views::Single => self.place != Place::Detail,
+        }
+        Ok(())
+    }
+
+    /// Writes the keys of what is known beside it.
+    fn write_beside<M: SerializeMap>(&self, beside: &Beside, view: &mut M) -> Result<(), M::Error> {
+        if self.instance.known_at.is_some() {
+            // Of what an instance was asked with, a server whose cell does not answer has its groups.
+            return match self.place == Place::Detail || !self.call.since(71) {
+                true => Ok(()),
+                false => view.serialize_entry("server_groups", &groups(beside)),
+            };
+        }
+        for (name, value) in self.of(BESIDE_KEYS) {
+            if let Some(value) = value(beside) {
+                view.serialize_entry(name, &value)?;
             }
+        }
+        Ok(())
     }
 }
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut view = serializer.serialize_map(None)?;
-        for key in KEYS.iter().filter(|key| self.has(key)) {
-            let (name, .., value) = key;
-            if let Some(value) = value(self) {
-                view.serialize_entry(name, &value)?;
-            }
-        }
+        self.write(&mut view)?;
+        view.end()
+    }
+}
+
+impl Serialize for Server<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut view = serializer.serialize_map(None)?;
+        self.shown.write(&mut view)?;
+        self.shown.write_beside(self.beside, &mut view)?;
+        view.end()
+    }
+}
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut view = serializer.serialize_map(None)?;
+        self.0.shown.write_beside(self.0.beside, &mut view)?;
         view.end()
     }
 }
@@ -218,27 +267,23 @@ pub(crate) fn brief(call: &Call, instance: &Instance) -> Value {
     }
 }
 
-/// A server whose cell does not answer: the keys that are known, as from 2.69 on.
-fn shadow(shown: &Shown<'_>) -> Value {
+/// The keys that are known of a server whose cell does not answer.
+fn shadow(shown: &Shown<'_>) -> Map<String, Value> {
     let (call, instance) = (shown.call, shown.instance);
-    let mut view = json!({
-        "id": instance.uuid.text(),
-        "status": "UNKNOWN",
-        "tenant_id": instance.project_id,
-        "created": Time(instance.created_at),
-        "links": links(call, instance),
-    });
-    if shown.place == Place::Detail {
-        return view;
-    }
-    view["user_id"] = json!(instance.user_id);
-    view["image"] = json!(image(shown));
-    view["flavor"] = json!(size(shown));
-    view["OS-EXT-AZ:availability_zone"] =
-        json!(instance.availability_zone.as_deref().unwrap_or("UNKNOWN"));
-    view["OS-EXT-STS:power_state"] = json!(0);
-    if call.since(71) {
-        view["server_groups"] = json!(groups(shown.beside));
+    let mut view = Map::new();
+    let mut add = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    add("id", json!(instance.uuid.text()));
+    add("status", json!("UNKNOWN"));
+    add("tenant_id", json!(instance.project_id));
+    add("created", json!(Time(instance.created_at)));
+    add("links", json!(links(call, instance)));
+    if shown.place != Place::Detail {
+        let zone = instance.availability_zone.as_deref().unwrap_or("UNKNOWN");
+        add("user_id", json!(instance.user_id));
+        add("image", json!(image(shown)));
+        add("flavor", json!(size(shown)));
+        add("OS-EXT-AZ:availability_zone", json!(zone));
+        add("OS-EXT-STS:power_state", json!(0));
     }
     view
 }
@@ -247,20 +292,10 @@ fn links(call: &Call, instance: &Instance) -> [Link; 2] {
     call.links(&format!("/servers/{}", instance.uuid))
 }
 
-/// The same for all servers of a project on one host, and for no others.
-fn host_id(instance: &Instance) -> String {
-    match &instance.host {
-        Some(host) => {
-            let digest =
-                Sha224::new().chain_update(&instance.project_id).chain_update(host).finalize();
-            digest.iter().fold(String::with_capacity(56), |mut text, byte| {
-                // Writing to a string does not fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
-        }
-        None => String::new(),
-    }
+/// The same for all servers of a project on one host, and for no others; empty without a host.
+pub(crate) fn host_id(project: &str, host: Option<&str>) -> String {
+    let digest = |host| Sha224::new().chain_update(project).chain_update(host).finalize();
+    host.map(|host: &str| HEXLOWER.encode(&digest(host))).unwrap_or_default()
 }
 
 /// What the hypervisor calls it.
@@ -368,23 +403,8 @@ fn groups(beside: &Beside) -> Vec<Uuid> {
     beside.spec.iter().filter_map(|spec| spec.server_group).collect()
 }
 
-/// The hints as they were sent: one value by itself, several as a list.
-fn hints(spec: &RequestSpec) -> Value {
-    let hints = spec.scheduler_hints.iter().map(|(key, values)| {
-        let value = match &values[..] {
-            [only] => json!(only),
-            _ => json!(values),
-        };
-        (key.clone(), value)
-    });
-    let mut hints: Map<String, Value> = hints.collect();
-    if let Some(group) = spec.server_group {
-        hints.insert("group".to_owned(), json!(group));
-    }
-    Value::Object(hints)
-}
-
 /// Every key that a server may have.
 pub(crate) fn keys() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|(name, ..)| *name)
+    let own = KEYS.iter().map(|(name, ..)| *name);
+    own.chain(BESIDE_KEYS.iter().map(|(name, ..)| *name))
 }

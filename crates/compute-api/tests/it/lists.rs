@@ -52,6 +52,36 @@ async fn pages_carry_every_parameter_and_are_the_list_in_pieces(
     assert_eq!(latest.ids(), [whole.ids()[5]]);
 }
 
+/// But for its server groups, which no list shows. An older microversion shows less of what stands
+/// beside an instance, and at last nothing.
+#[rstest]
+#[tokio::test]
+async fn a_listed_server_is_what_is_shown_of_it(
+    #[values("2.1", "2.16", "2.71", "2.96", "2.100")] version: &str,
+) {
+    let Some(api) = TestApi::new(Engine::Sqlite).await else { return };
+    let admin = api.client("admin").at(version);
+    let mut body = server("hinted", "1");
+    body["os:scheduler_hints"] = json!({"colour": "blue", "size": ["s", "m"]});
+    admin.at("2.1").post("/servers", body).await.ok(202);
+    api.settle().await;
+    api.server(&admin, "plain", "1").await;
+    api.server(&admin, "large", "huge").await;
+    let listed = admin.get("/servers/detail").await.ok(200);
+    let listed = listed["servers"].as_array().expect("a list");
+    assert_eq!(listed.len(), 3);
+    for one in listed {
+        let path = format!("/servers/{}", one["id"].as_str().expect("an id"));
+        let mut shown = admin.get(&path).await.ok(200)["server"].take();
+        shown.as_object_mut().expect("a server").remove("server_groups");
+        assert_eq!(*one, shown);
+    }
+    if version == "2.100" {
+        let hints = json!({"colour": "blue", "size": ["s", "m"]});
+        assert_eq!(listed[2]["scheduler_hints"], hints);
+    }
+}
+
 #[rstest]
 #[case::by_name("name=we", &["web-1", "web-2"])]
 #[case::by_a_regular_expression("name=%5Ed.", &["db"])]
