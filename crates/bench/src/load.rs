@@ -19,7 +19,7 @@ use crate::wrk::{Load, wrk};
 const CELLS: usize = 16;
 const INSTANCES: u32 = 1_600;
 /// How many instances are on a page.
-const PAGE: u32 = 100;
+const PAGES: [u32; 2] = [10, 100];
 /// How many connections make a load.
 const CONNECTIONS: u32 = 16;
 /// How often the library and HTTP take turns of a second.
@@ -82,7 +82,8 @@ async fn beside_the_library(
     served: &Served,
     time: Duration,
 ) -> anyhow::Result<()> {
-    for call in [Call::Show(healthy(plane).await?), Call::List] {
+    let lists = PAGES.map(Call::List);
+    for call in [Call::Show(healthy(plane).await?)].into_iter().chain(lists) {
         let path = call.path();
         let url = served.url(&path);
         let floor = wrk(&served.url(call.floor()), 1, time).await?.p50;
@@ -111,29 +112,30 @@ async fn beside_the_library(
 #[derive(Clone, Copy)]
 enum Call {
     Show(InstanceUuid),
-    List,
+    /// A page with details, of so many.
+    List(u32),
 }
 
 impl Call {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Call::Show(_) => "show",
-            Call::List => "list",
+            Call::Show(_) => "show".to_owned(),
+            Call::List(limit) => format!("list of {limit}"),
         }
     }
 
     fn path(self) -> String {
         match self {
             Call::Show(uuid) => format!("/v2.1/servers/{uuid}"),
-            Call::List => format!("/v2.1/servers/detail?limit={PAGE}"),
+            Call::List(limit) => format!("/v2.1/servers/detail?limit={limit}"),
         }
     }
 
-    /// A path that asks no database, and answers as much as a show, or more than a list.
+    /// A path that asks no database, and answers as much as a show, or more than any list.
     fn floor(self) -> &'static str {
         match self {
             Call::Show(_) => "/v2.1/",
-            Call::List => "/openapi.json",
+            Call::List(_) => "/openapi.json",
         }
     }
 
@@ -146,7 +148,7 @@ impl Call {
                 let began = Instant::now();
                 match self {
                     Call::Show(uuid) => show(&plane, uuid).await?,
-                    Call::List => list(&plane).await?,
+                    Call::List(limit) => list(&plane, limit).await?,
                 }
                 times.push(began.elapsed());
             }
@@ -195,15 +197,15 @@ async fn show(plane: &ControlPlane, uuid: InstanceUuid) -> anyhow::Result<()> {
 }
 
 /// A list as the API does it for an admin.
-async fn list(plane: &ControlPlane) -> anyhow::Result<()> {
+async fn list(plane: &ControlPlane, limit: u32) -> anyhow::Result<()> {
     let user = user();
-    let page = plane.list(&user, &ListQuery::default().limit(PAGE)).await?;
+    let page = plane.list(&user, &ListQuery::default().limit(limit)).await?;
     let uuids: Vec<InstanceUuid> = page.instances.iter().map(|one| one.uuid).collect();
     let hosts = hosts(&page.instances);
     let (specs, statuses) =
         tokio::try_join!(plane.request_specs(&user, &uuids), plane.host_statuses(&user, &hosts))?;
     let found = (specs.len(), statuses.len());
-    ensure!(found == (PAGE as usize, hosts.len()), "a full page, and all are known");
+    ensure!(found == (limit as usize, hosts.len()), "a full page, and all are known");
     Ok(())
 }
 

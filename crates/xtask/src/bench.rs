@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 /// Builds the benchmark for release and runs it; fails where it does, by a missed count.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     install_missing_servers()?;
-    let target = ["--release", "--package", "cellzero-bench"];
+    // Not by its package, as `cargo xtask` itself.
+    let target = ["--release", "--bin", "cellzero-bench"];
     // Built before the servers start, so that no compiler runs beside the measurement.
     let built = cargo().arg("build").args(target).status();
     if !built.context("cannot run cargo")?.success() {
