@@ -271,15 +271,15 @@ async fn connections_to_sqlite_files_share_no_lock_around_their_pages() {
     let directory = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::sqlite(directory.path().join("plane.sqlite")).unwrap();
     let database: Database<Things> = Database::new(url, Options::default());
-    let sharing = |conn: &mut Connection<Things>| {
-        number(
-            conn,
-            "SELECT COUNT(*) AS number FROM pragma_compile_options \
-             WHERE compile_options = 'ENABLE_MEMORY_MANAGEMENT'",
-        )
+    let built = |conn: &mut Connection<Things>| -> Outcome<(i64, i64)> {
+        let mut count = |option| {
+            let from = "SELECT COUNT(*) AS number FROM pragma_compile_options";
+            number(conn, &format!("{from} WHERE compile_options = '{option}'"))
+        };
+        Ok((count("ENABLE_MEMORY_MANAGEMENT")?, count("DEFAULT_MEMSTATUS=0")?))
     };
     // `.cargo/config.toml` has SQLite built so.
-    assert_eq!(database.run("ask", soon(), sharing).await.unwrap(), 0);
+    assert_eq!(database.run("ask", soon(), built).await.unwrap(), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
