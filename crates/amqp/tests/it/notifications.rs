@@ -12,6 +12,7 @@ use crate::support::{TestPlane, options, request, user};
 
 /// The next message of a queue: the message within the message.
 async fn next(connection: &lapin::Connection, queue: &str) -> Value {
+    let mut last = None;
     for _ in 0..500 {
         // The first notification makes the queue, and no boot waits for that; a channel that asks
         // for a queue that is not there is ended by it.
@@ -22,9 +23,10 @@ async fn next(connection: &lapin::Connection, queue: &str) -> Value {
             assert_eq!(envelope["oslo.version"], "2.0");
             return serde_json::from_str(envelope["oslo.message"].as_str().unwrap()).unwrap();
         }
+        last = got.err();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("nothing in {queue}");
+    panic!("nothing in {queue}; the last answer was {last:?}");
 }
 
 /// An `amqp://` URL as the driver reads it.
