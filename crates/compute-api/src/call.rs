@@ -49,7 +49,7 @@ impl Call {
 
     /// A URL of the API.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}/v2.1{path}", self.base)
+        [&self.base, "/v2.1", path].concat()
     }
 
     /// The links of a resource: with the version, and without it to be kept.
@@ -60,7 +60,7 @@ impl Call {
 
     /// The link to be kept alone.
     pub(crate) fn bookmark(&self, path: &str) -> [Link; 1] {
-        [Link { rel: "bookmark", href: format!("{}{path}", self.base) }]
+        [Link { rel: "bookmark", href: [&self.base, path].concat() }]
     }
 
     /// The object under a key of the body, which its schema has made sure of.

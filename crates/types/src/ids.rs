@@ -46,7 +46,7 @@ macro_rules! uuid_type {
         impl $name {
             /// The 36 characters that the databases hold.
             pub fn text(&self) -> String {
-                self.0.hyphenated().to_string()
+                self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
             }
         }
     };

@@ -6,15 +6,14 @@ use cellzero::{
     ColumnFilter, Deleted, Instance, InvalidField, ListFilters, ListQuery, Pattern, SortDirection,
     SortKey, SortOrder, SortValue, VmState,
 };
-use serde::Serialize;
 use serde_json::json;
 
 use crate::call::{Answered, Call, Link, Reply};
 use crate::fault::Fault;
 use crate::handlers::servers;
 use crate::query::{flag, time};
-use crate::views::page::Page;
-use crate::views::server::{Place, Shown, brief};
+use crate::views::page::{self, Page};
+use crate::views::server::{Place, View};
 
 /// What everybody may filter by, whatever the microversion.
 const OPEN: &[&str] = &[
@@ -101,36 +100,36 @@ async fn list(call: &Call, is_detailed: bool) -> Answered {
     let Some(mut query) = read(call)? else { return Ok(Reply::ok(json!({"servers": []}))) };
     query.bare = !is_detailed;
     let limit = query.limit;
-    let page = call.plane.list(&call.ctx, &query).await?;
+    let listed = call.plane.list(&call.ctx, &query).await?;
     // What a silent cell holds is told apart from 2.69 on, and left out before.
-    let shown: Vec<&Instance> = page
+    let shown: Vec<&Instance> = listed
         .instances
         .iter()
         .filter(|instance| call.since(69) || instance.known_at.is_none())
         .collect();
-    let last = page.instances.last().filter(|_| page.instances.len() == limit as usize);
+    let last = listed.instances.last().filter(|_| listed.instances.len() == limit as usize);
     let servers_links = last.map(|last| {
         let query = call.query.with("marker", &last.uuid.text());
         [Link { rel: "next", href: format!("{}{}?{query}", call.base, call.path) }]
     });
     if !is_detailed {
-        let servers = shown.iter().map(|instance| brief(call, instance)).collect();
-        return Ok(Reply::ok(Servers { servers, servers_links }));
+        let json = page::brief(call, &shown, servers_links.as_ref());
+        let_go(listed);
+        return Ok(Reply::json(json));
     }
-    let shown_at = |instance| Shown::new(call, instance, Place::Detail);
+    let view = View::new(call, Place::Detail);
     // Most of a page is written while what is shown beside it is still being read.
-    let begin = async { Page::begin(shown.iter().copied().map(shown_at)) };
-    let (beside, page) = tokio::join!(servers::beside(call, &shown, Place::Detail), begin);
-    Ok(Reply::json(page.end(&beside?, servers_links.as_ref())))
+    let begin = async { Page::begin(&view, &shown) };
+    let (beside, json) = tokio::join!(servers::beside(call, &shown, Place::Detail), begin);
+    let beside = beside?;
+    let json = json.end(&beside, servers_links.as_ref());
+    let_go((listed, beside));
+    Ok(Reply::json(json))
 }
 
-/// A page.
-#[derive(Serialize)]
-struct Servers<T> {
-    servers: Vec<T>,
-    /// The next one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    servers_links: Option<[Link; 1]>,
+/// Lets go of so many pieces of memory that it takes a while, for which no client needs to wait.
+fn let_go(what: impl Send + 'static) {
+    tokio::spawn(async move { drop(what) });
 }
 
 /// The list query; none where nothing can be listed, and nobody needs to be asked.

@@ -7,14 +7,14 @@ use axum::http::StatusCode;
 use cellzero::{
     HostStatus, Instance, InstanceUuid, ListFilters, ListQuery, ReadError, RequestSpec,
 };
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::{Answered, Call, Reply};
 use crate::fault::Fault;
 use crate::handlers::{change, create, list};
 use crate::route::{Route, route};
-use crate::views::server::{Beside, Place, Server, Shown, addresses};
+use crate::views::page;
+use crate::views::server::{Beside, Place, View, addresses};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -43,12 +43,6 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A server by itself.
-#[derive(Serialize)]
-struct One<'a> {
-    server: Server<'a>,
-}
-
 /// `GET /servers/{server_id}`. What it was asked with is read beside it, not after it.
 async fn show(call: Call) -> Answered {
     let uuid = call.server()?;
@@ -57,8 +51,7 @@ async fn show(call: Call) -> Answered {
     let (instance, mut specs) = (instance?, specs?);
     let status = statuses(&call, &[&instance]).await?.of(&instance);
     let beside = Beside { spec: specs.remove(&uuid), host_status: status };
-    let shown = Shown::new(&call, &instance, Place::Show);
-    Ok(Reply::ok(One { server: Server { shown, beside: &beside } }))
+    Ok(Reply::json(page::one(&View::new(&call, Place::Show), &instance, &beside)))
 }
 
 /// The server, or what the API database knows of it where its cell is silent.
@@ -91,7 +84,7 @@ async fn known(call: &Call, uuid: InstanceUuid, time: Duration) -> Result<Instan
 /// A server as it is shown by itself, to be added to.
 pub(crate) async fn view(call: &Call, instance: &Instance, place: Place) -> Result<Value, Fault> {
     let beside = beside(call, &[instance], place).await?;
-    Ok(json!(Server { shown: Shown::new(call, instance, place), beside: &beside[0] }))
+    Ok(View::new(call, place).value(instance, &beside[0]))
 }
 
 /// What is shown of servers beside their instances, in the same order: two questions to the API

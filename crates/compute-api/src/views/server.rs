@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use cellzero::{BlockDevice, Instance, RequestSpec};
 use data_encoding::HEXLOWER;
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha224};
 use uuid::Uuid;
@@ -14,7 +12,7 @@ use crate::call::{Call, Link};
 use crate::views::field::Field::{
     self, Flag, Hints, Items, Links, Made, MaybeText, Number, Other, Text, Texts,
 };
-use crate::views::field::{Image, Named, PlainTime, Time};
+use crate::views::field::{Image, PlainTime, Time};
 use crate::views::flavor;
 
 /// Where a server is shown.
@@ -37,12 +35,10 @@ pub(crate) struct Beside {
     pub(crate) host_status: Option<&'static str>,
 }
 
-/// An instance as a call may see it, without what is known beside it.
-#[derive(Clone, Copy)]
-pub(crate) struct Shown<'a> {
+/// What the value of a key is made of.
+struct Shown<'a> {
     call: &'a Call,
     instance: &'a Instance,
-    place: Place,
 }
 
 /// Who sees a key.
@@ -166,130 +162,121 @@ const BESIDE_KEYS: &[Key<OfBeside>] = &[
     ("scheduler_hints", 100, Who::All, Views::All, |beside| Some(Hints(beside.spec.as_ref()))),
 ];
 
-/// A server as a call may see it, whole.
-pub(crate) struct Server<'a> {
-    pub(crate) shown: Shown<'a>,
-    pub(crate) beside: &'a Beside,
+/// How a call sees servers in one place: which keys, once for all servers of a page.
+pub(crate) struct View<'a> {
+    call: &'a Call,
+    place: Place,
+    keys: Vec<(&'static str, OfInstance)>,
+    beside_keys: Vec<(&'static str, OfBeside)>,
 }
 
-/// What [`Shown`] leaves out of a [`Server`].
-pub(crate) struct Rest<'a>(pub(crate) Server<'a>);
-
-impl<'a> Shown<'a> {
-    pub(crate) fn new(call: &'a Call, instance: &'a Instance, place: Place) -> Shown<'a> {
-        Shown { call, instance, place }
+impl<'a> View<'a> {
+    pub(crate) fn new(call: &'a Call, place: Place) -> View<'a> {
+        let (keys, beside_keys) = (shown(KEYS, call, place), shown(BESIDE_KEYS, call, place));
+        View { call, place, keys, beside_keys }
     }
 
-    /// The names and values of those of these keys that are shown.
-    fn of<F>(&self, keys: &'static [Key<F>]) -> impl Iterator<Item = (&'static str, &'static F)> {
-        let (call, place) = (self.call, self.place);
-        let is_shown = move |(_, first, who, views, _): &&Key<F>| {
-            call.since(*first)
-                && match who {
-                    Who::All => true,
-                    Who::Admin => call.ctx.is_admin,
-                    Who::AdminUntil(open) => call.ctx.is_admin || call.since(*open),
-                }
-                && match views {
-                    Views::All => true,
-                    Views::Wide => place != Place::Changed || call.since(75),
-                    Views::Single => place != Place::Detail,
-                }
-        };
-        keys.iter().filter(is_shown).map(|(name, .., value)| (*name, value))
-    }
-
-    /// Writes the keys that the instance has by itself; of one whose cell does not answer, those that
+    /// Gives each key that an instance has by itself; of one whose cell does not answer, those that
     /// are known, as from 2.69 on.
-    fn write<M: SerializeMap>(&self, view: &mut M) -> Result<(), M::Error> {
-        if self.instance.known_at.is_some() {
-            return shadow(self)
-                .iter()
-                .try_for_each(|(name, value)| view.serialize_entry(name, value));
+    pub(crate) fn own(
+        &self,
+        instance: &'a Instance,
+        mut take: impl FnMut(&'static str, Field<'a>),
+    ) {
+        let shown = Shown { call: self.call, instance };
+        if instance.known_at.is_some() {
+            return shadow(&shown, self.place, take);
         }
-        for (name, value) in self.of(KEYS) {
-            if let Some(value) = value(self) {
-                view.serialize_entry(name, &value)?;
+        for (name, value) in &self.keys {
+            if let Some(value) = value(&shown) {
+                take(name, value);
             }
         }
-        Ok(())
     }
 
-    /// Writes the keys of what is known beside it.
-    fn write_beside<M: SerializeMap>(&self, beside: &Beside, view: &mut M) -> Result<(), M::Error> {
-        if self.instance.known_at.is_some() {
+    /// Gives each key of what is known beside it.
+    pub(crate) fn beside<'b>(
+        &self,
+        instance: &Instance,
+        beside: &'b Beside,
+        mut take: impl FnMut(&'static str, Field<'b>),
+    ) {
+        if instance.known_at.is_some() {
             // Of what an instance was asked with, a server whose cell does not answer has its groups.
-            return match self.place == Place::Detail || !self.call.since(71) {
-                true => Ok(()),
-                false => view.serialize_entry("server_groups", &groups(beside)),
-            };
+            if self.place != Place::Detail && self.call.since(71) {
+                take("server_groups", Field::Uuids(groups(beside)));
+            }
+            return;
         }
-        for (name, value) in self.of(BESIDE_KEYS) {
+        for (name, value) in &self.beside_keys {
             if let Some(value) = value(beside) {
-                view.serialize_entry(name, &value)?;
+                take(name, value);
             }
         }
-        Ok(())
+    }
+
+    /// The server whole, to be added to.
+    pub(crate) fn value(&self, instance: &'a Instance, beside: &Beside) -> Value {
+        let mut view = Map::new();
+        self.own(instance, |name, value| drop(view.insert(name.to_owned(), json!(value))));
+        self.beside(instance, beside, |name, value| {
+            view.insert(name.to_owned(), json!(value));
+        });
+        Value::Object(view)
     }
 }
 
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut view = serializer.serialize_map(None)?;
-        self.write(&mut view)?;
-        view.end()
-    }
+/// The names and values of those of these keys that are shown.
+fn shown<F: Copy>(keys: &[Key<F>], call: &Call, place: Place) -> Vec<(&'static str, F)> {
+    let is_shown = |(_, first, who, views, _): &&Key<F>| {
+        call.since(*first)
+            && match who {
+                Who::All => true,
+                Who::Admin => call.ctx.is_admin,
+                Who::AdminUntil(open) => call.ctx.is_admin || call.since(*open),
+            }
+            && match views {
+                Views::All => true,
+                Views::Wide => place != Place::Changed || call.since(75),
+                Views::Single => place != Place::Detail,
+            }
+    };
+    keys.iter().filter(is_shown).map(|(name, .., value)| (*name, *value)).collect()
 }
 
-impl Serialize for Server<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut view = serializer.serialize_map(None)?;
-        self.shown.write(&mut view)?;
-        self.shown.write_beside(self.beside, &mut view)?;
-        view.end()
-    }
-}
-
-impl Serialize for Rest<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut view = serializer.serialize_map(None)?;
-        self.0.shown.write_beside(self.0.beside, &mut view)?;
-        view.end()
-    }
-}
-
-/// A server in a list without details.
-pub(crate) fn brief(call: &Call, instance: &Instance) -> Value {
-    let (id, links) = (instance.uuid.text(), links(call, instance));
+/// Gives the keys of a server in a list without details.
+pub(crate) fn brief<'a>(
+    call: &Call,
+    instance: &'a Instance,
+    mut take: impl FnMut(&'static str, Field<'a>),
+) {
+    take("id", Made(instance.uuid.text()));
     match instance.known_at {
-        Some(_) => json!({"id": id, "status": "UNKNOWN", "links": links}),
-        None => json!({"id": id, "name": instance.display_name, "links": links}),
+        Some(_) => take("status", Text("UNKNOWN")),
+        None => take("name", Field::or_null(&instance.display_name)),
     }
+    take("links", Links(links(call, instance)));
 }
 
-/// The keys that are known of a server whose cell does not answer.
-fn shadow(shown: &Shown<'_>) -> Map<String, Value> {
-    let (call, instance) = (shown.call, shown.instance);
-    let mut view = Map::new();
-    let mut add = |name: &str, value: Value| view.insert(name.to_owned(), value);
-    add("id", json!(instance.uuid.text()));
-    add("status", json!("UNKNOWN"));
-    add("tenant_id", json!(instance.project_id));
-    add("created", json!(Time(instance.created_at)));
-    add("links", json!(links(call, instance)));
-    if shown.place != Place::Detail {
-        let zone = instance.availability_zone.as_deref().unwrap_or("UNKNOWN");
-        add("user_id", json!(instance.user_id));
-        add("image", json!(image(shown)));
-        add("flavor", json!(size(shown)));
-        add("OS-EXT-AZ:availability_zone", json!(zone));
-        add("OS-EXT-STS:power_state", json!(0));
+/// Gives the keys that are known of a server whose cell does not answer.
+fn shadow<'a>(s: &Shown<'a>, place: Place, mut take: impl FnMut(&'static str, Field<'a>)) {
+    take("id", Made(s.instance.uuid.text()));
+    take("status", Text("UNKNOWN"));
+    take("tenant_id", Text(&s.instance.project_id));
+    take("created", Field::Time(Time(s.instance.created_at)));
+    take("links", Links(links(s.call, s.instance)));
+    if place != Place::Detail {
+        let zone = s.instance.availability_zone.as_deref().unwrap_or("UNKNOWN");
+        take("user_id", Text(&s.instance.user_id));
+        take("image", image(s));
+        take("flavor", size(s));
+        take("OS-EXT-AZ:availability_zone", Text(zone));
+        take("OS-EXT-STS:power_state", Number(0));
     }
-    view
 }
 
 fn links(call: &Call, instance: &Instance) -> [Link; 2] {
-    call.links(&format!("/servers/{}", instance.uuid))
+    call.links(&["/servers/", &instance.uuid.text()].concat())
 }
 
 /// The same for all servers of a project on one host, and for no others; empty without a host.
@@ -323,7 +310,7 @@ fn image<'a>(s: &Shown<'a>) -> Field<'a> {
         };
         properties.filter_map(of_image).collect()
     });
-    Field::Image(Image { id, links: s.call.bookmark(&format!("/images/{id}")), properties })
+    Field::Image(Image { id, links: s.call.bookmark(&["/images/", id].concat()), properties })
 }
 
 fn size<'a>(s: &Shown<'a>) -> Field<'a> {
@@ -355,8 +342,7 @@ fn fault<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
 
 fn security_groups<'a>(s: &Shown<'a>) -> Option<Field<'a>> {
     s.instance.host.as_ref()?;
-    let groups = s.instance.security_groups.iter();
-    Some(Field::Named(groups.map(|name| Named { name }).collect()))
+    Some(Field::Named(&s.instance.security_groups))
 }
 
 /// The addresses by network, from Nova's network_info.
