@@ -140,31 +140,3 @@ fn pairs<const N: usize>(text: &mut String, numbers: [u32; N]) {
         text.extend([number / 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use chrono::NaiveDate;
-    use serde_json::json;
-
-    use super::*;
-
-    #[rstest::rstest]
-    #[case((2026, 1, 31), (12, 30, 5, 7), "2026-01-31T12:30:05Z", "2026-01-31T12:30:05.000007")]
-    #[case((7, 11, 2), (0, 0, 0, 120_340), "0007-11-02T00:00:00Z", "0007-11-02T00:00:00.120340")]
-    fn times_are_shown_as_nova_shows_them(
-        #[case] (year, month, day): (i32, u32, u32),
-        #[case] (hour, minute, second, micros): (u32, u32, u32, u32),
-        #[case] time: &str,
-        #[case] plain: &str,
-    ) {
-        let date = NaiveDate::from_ymd_opt(year, month, day).unwrap();
-        let at = date.and_hms_micro_opt(hour, minute, second, micros);
-        assert_eq!(json!(Time(at)), json!(time));
-        assert_eq!(json!(PlainTime(at)), json!(plain));
-    }
-
-    #[test]
-    fn no_time_is_null() {
-        assert_eq!((json!(Time(None)), json!(PlainTime(None))), (Value::Null, Value::Null));
-    }
-}

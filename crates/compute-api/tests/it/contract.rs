@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Request;
+use cellzero::RequestContext;
 use cellzero_test_support::Engine;
+use chrono::NaiveDateTime;
 use rstest::rstest;
 use serde_json::json;
 
@@ -82,6 +84,24 @@ async fn a_create_is_accepted_shown_at_each_stage_and_deleted(
     api.settle().await;
     alice.get(&path).await.refusal(404, "itemNotFound");
     alice.delete(&path).await.refusal(404, "itemNotFound");
+}
+
+#[tokio::test]
+async fn times_are_shown_in_novas_two_ways_and_as_null_where_there_is_none() {
+    let Some(api) = TestApi::new(Engine::Sqlite).await else { return };
+    let alice = api.client("alice");
+    let id = api.server(&alice, "web-1", "1").await;
+    let instance = api.plane.show(&RequestContext::admin(), id.parse().expect("a uuid")).await;
+    let instance = instance.expect("it is there");
+    let time = |time: Option<NaiveDateTime>, format| {
+        json!(time.expect("a time").format(format).to_string())
+    };
+    let server = alice.get(&format!("/servers/{id}")).await.ok(200)["server"].clone();
+    assert_eq!(server["created"], time(instance.created_at, "%Y-%m-%dT%H:%M:%SZ"));
+    assert_eq!(server["updated"], time(instance.updated_at, "%Y-%m-%dT%H:%M:%SZ"));
+    let launched = time(instance.launched_at, "%Y-%m-%dT%H:%M:%S%.6f");
+    assert_eq!(server["OS-SRV-USG:launched_at"], launched);
+    assert!(server["OS-SRV-USG:terminated_at"].is_null());
 }
 
 #[rstest]
