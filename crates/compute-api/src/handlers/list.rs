@@ -12,7 +12,7 @@ use crate::call::{Answered, Call, Link, Reply};
 use crate::fault::Fault;
 use crate::handlers::servers;
 use crate::query::{flag, time};
-use crate::views::page::{self, Page};
+use crate::views::json::{self, Page};
 use crate::views::server::{Place, View};
 
 /// What everybody may filter by, whatever the microversion.
@@ -113,7 +113,7 @@ async fn list(call: &Call, is_detailed: bool) -> Answered {
         [Link { rel: "next", href: format!("{}{}?{query}", call.base, call.path) }]
     });
     if !is_detailed {
-        let json = page::brief(call, &shown, servers_links.as_ref());
+        let json = json::brief(call, &shown, servers_links.as_ref());
         let_go(listed);
         return Ok(Reply::json(json));
     }

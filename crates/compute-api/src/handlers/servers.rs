@@ -13,7 +13,7 @@ use crate::call::{Answered, Call, Reply};
 use crate::fault::Fault;
 use crate::handlers::{change, create, list};
 use crate::route::{Route, route};
-use crate::views::page;
+use crate::views::json;
 use crate::views::server::{Beside, Place, View, addresses};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -51,7 +51,7 @@ async fn show(call: Call) -> Answered {
     let (instance, mut specs) = (instance?, specs?);
     let status = statuses(&call, &[&instance]).await?.of(&instance);
     let beside = Beside { spec: specs.remove(&uuid), host_status: status };
-    Ok(Reply::json(page::one(&View::new(&call, Place::Show), &instance, &beside)))
+    Ok(Reply::json(json::one(&View::new(&call, Place::Show), &instance, &beside)))
 }
 
 /// The server, or what the API database knows of it where its cell is silent.

@@ -2,6 +2,7 @@
 //! without a copy: a page has thousands of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use cellzero::RequestSpec;
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
@@ -118,9 +119,7 @@ impl Serialize for PlainTime {
 /// of them, and a format would be read anew for each.
 fn seconds(time: NaiveDateTime) -> String {
     let mut text = String::with_capacity("2026-01-31T12:30:00.000000".len());
-    // Databases hold no others.
-    let year = time.year().clamp(0, 9_999).unsigned_abs();
-    pairs(&mut text, [year / 100, year % 100]);
+    write!(text, "{:04}", time.year()).expect("a text takes more text");
     for (before, number) in [
         ('-', time.month()),
         ('-', time.day()),

@@ -2,7 +2,7 @@
 
 pub(crate) mod field;
 pub(crate) mod flavor;
-pub(crate) mod page;
+pub(crate) mod json;
 pub(crate) mod server;
 
 use chrono::NaiveDateTime;
