@@ -84,19 +84,28 @@ async fn a_create_is_accepted_shown_at_each_stage_and_deleted(
     alice.delete(&path).await.refusal(404, "itemNotFound");
 }
 
+// MariaDB keeps no parts of a second here, and PostgreSQL alone has years of five digits.
+#[rstest]
+#[case(Engine::Sqlite, "0987")]
+#[case(Engine::Postgres, "0987")]
+#[case(Engine::Postgres, "12026")]
 #[tokio::test]
-async fn times_are_shown_in_novas_two_ways_and_as_null_where_there_is_none() {
-    // It keeps parts of a second.
-    let Some(api) = TestApi::new(Engine::Postgres).await else { return };
+async fn times_are_shown_in_novas_two_ways_and_as_null_where_there_is_none(
+    #[case] engine: Engine,
+    #[case] year: &str,
+) {
+    let Some(api) = TestApi::new(engine).await else { return };
     let alice = api.client("alice");
     let id = api.server(&alice, "web-1", "1").await;
-    let times = "UPDATE instances SET created_at = '0987-10-31 03:04:05', \
-         updated_at = '2026-11-28 23:59:59.999999', launched_at = '2026-01-02 12:30:00.020405'";
+    let times = format!(
+        "UPDATE instances SET created_at = '{year}-10-31 03:04:05', \
+         updated_at = '2026-11-28 23:59:59.999999', launched_at = '2026-01-02 12:30:00.020405'"
+    );
     for (_, cell) in &api.cells {
-        cell.execute(times).expect("other times");
+        cell.execute(&times).expect("other times");
     }
     let server = alice.get(&format!("/servers/{id}")).await.ok(200)["server"].clone();
-    assert_eq!(server["created"], "0987-10-31T03:04:05Z");
+    assert_eq!(server["created"], format!("{year}-10-31T03:04:05Z"));
     assert_eq!(server["updated"], "2026-11-28T23:59:59Z");
     assert_eq!(server["OS-SRV-USG:launched_at"], "2026-01-02T12:30:00.020405");
     assert!(server["OS-SRV-USG:terminated_at"].is_null());
