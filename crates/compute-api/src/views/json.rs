@@ -17,7 +17,7 @@ const BRIEF_BYTES: usize = 384;
 pub(crate) struct Page<'a> {
     view: &'a View<'a>,
     instances: &'a [&'a Instance],
-    /// The objects of the servers, one after another; none of them is closed.
+    /// The page up to its last server; none of the servers is closed.
     json: Vec<u8>,
     /// Where each of them ends.
     ends: Vec<usize>,
@@ -26,9 +26,9 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Writes what these instances have by themselves.
     pub(crate) fn begin(view: &'a View<'a>, instances: &'a [&'a Instance]) -> Page<'a> {
-        let mut json = Vec::with_capacity(instances.len() * SERVER_BYTES);
+        let mut json = opened(instances.len() * SERVER_BYTES);
         let ends = instances.iter().map(|instance| {
-            json.push(b'{');
+            open_server(&mut json);
             view.own(instance, |name, value| key(&mut json, name, &value));
             json.len()
         });
@@ -39,47 +39,69 @@ impl<'a> Page<'a> {
     /// The page whole: with what is known beside each instance, in the same order, and the link to
     /// the next one.
     pub(crate) fn end(self, beside: &[Beside], next: Option<&[Link; 1]>) -> Vec<u8> {
-        let more = self.instances.len() * SERVER_BYTES / 16;
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let parts = starts.zip(&self.ends).zip(self.instances).zip(beside);
-        page(self.json.len() + more, parts, next, |page, (((start, end), instance), beside)| {
-            page.extend_from_slice(&self.json[start..*end]);
-            self.view.beside(instance, beside, |name, value| key(page, name, &value));
-        })
+        let Page { view, instances, mut json, ends } = self;
+        let mut rests = Vec::with_capacity(instances.len() * SERVER_BYTES / 8);
+        let rest_ends = instances.iter().zip(beside).map(|(instance, beside)| {
+            view.beside(instance, beside, |name, value| key(&mut rests, name, &value));
+            rests.push(b'}');
+            rests.len()
+        });
+        let rest_ends: Vec<usize> = rest_ends.collect();
+        insert(&mut json, &ends, &rests, &rest_ends);
+        close(&mut json, next);
+        json
+    }
+}
+
+/// Inserts the parts of one text at places of another, in order, from the last to the first: a
+/// second text as long as a page would have its memory fetched from the kernel, which takes longer
+/// than moving the first.
+fn insert(text: &mut Vec<u8>, places: &[usize], parts: &[u8], ends: &[usize]) {
+    let start = |ends: &[usize], at: usize| at.checked_sub(1).map_or(0, |before| ends[before]);
+    let mut to = text.len() + parts.len();
+    text.resize(to, 0);
+    for at in (0..places.len()).rev() {
+        let part = &parts[start(ends, at)..ends[at]];
+        to -= part.len();
+        text[to..to + part.len()].copy_from_slice(part);
+        let before = start(places, at)..places[at];
+        to -= before.len();
+        text.copy_within(before, to);
     }
 }
 
 /// A page of servers without details.
 pub(crate) fn brief(call: &Call, instances: &[&Instance], next: Option<&[Link; 1]>) -> Vec<u8> {
-    page(instances.len() * BRIEF_BYTES, instances, next, |page, instance| {
-        page.push(b'{');
-        server::brief(call, instance, |name, value| key(page, name, &value));
-    })
+    let mut json = opened(instances.len() * BRIEF_BYTES);
+    for instance in instances {
+        open_server(&mut json);
+        server::brief(call, instance, |name, value| key(&mut json, name, &value));
+        json.push(b'}');
+    }
+    close(&mut json, next);
+    json
 }
 
-/// A page of so many bytes, roughly, and the link to the next one; each server is written as an
-/// object that is not closed.
-fn page<T>(
-    bytes: usize,
-    servers: impl IntoIterator<Item = T>,
-    next: Option<&[Link; 1]>,
-    mut write: impl FnMut(&mut Vec<u8>, T),
-) -> Vec<u8> {
-    let mut page = Vec::with_capacity(bytes);
-    page.extend_from_slice(b"{\"servers\":[");
-    for (at, server) in servers.into_iter().enumerate() {
-        if at > 0 {
-            page.push(b',');
-        }
-        write(&mut page, server);
-        page.push(b'}');
-    }
-    page.push(b']');
+/// The beginning of a page of so many bytes, roughly.
+fn opened(bytes: usize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(bytes);
+    json.extend_from_slice(b"{\"servers\":[");
+    json
+}
+
+/// Opens the next server of a page.
+fn open_server(json: &mut Vec<u8>) {
+    let before: &[u8] = if json.last() == Some(&b'[') { b"{" } else { b",{" };
+    json.extend_from_slice(before);
+}
+
+/// The end of a page, with the link to the next one.
+fn close(json: &mut Vec<u8>, next: Option<&[Link; 1]>) {
+    json.push(b']');
     if let Some(links) = next {
-        key(&mut page, "servers_links", links);
+        key(json, "servers_links", links);
     }
-    page.push(b'}');
-    page
+    json.push(b'}');
 }
 
 /// A server by itself, whole.
