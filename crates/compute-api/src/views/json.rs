@@ -41,6 +41,7 @@ impl<'a> Page<'a> {
     pub(crate) fn end(self, beside: &[Beside], next: Option<&[Link; 1]>) -> Vec<u8> {
         let Page { view, instances, mut json, ends } = self;
         let mut rests = Vec::with_capacity(instances.len() * SERVER_BYTES / 8);
+        // Every server has keys by itself, so that each of these comes after a comma.
         let rest_ends = instances.iter().zip(beside).map(|(instance, beside)| {
             view.beside(instance, beside, |name, value| key(&mut rests, name, &value));
             rests.push(b'}');
