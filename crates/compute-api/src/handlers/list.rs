@@ -127,7 +127,8 @@ async fn list(call: &Call, is_detailed: bool) -> Answered {
     Ok(Reply::json(json))
 }
 
-/// Lets go of so many pieces of memory that it takes a while, for which no client needs to wait.
+/// Lets go of so many pieces of memory that it takes a while, for which no client needs to wait; one
+/// that the system wakes on this very processor does (`docs/compute-api.md`).
 fn let_go(what: impl Send + 'static) {
     tokio::spawn(async move { drop(what) });
 }
