@@ -3,7 +3,6 @@
 //! The API is served by a process that does nothing else; `wrk` makes the requests, one that is
 //! installed already.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -12,6 +11,7 @@ use cellzero_test_support::{Durability, Engine, PrivateServer, ServerOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::call::{Call, middle};
 use crate::plane::{Plane, user};
 use crate::served::Served;
 use crate::wrk::{Load, wrk};
@@ -33,19 +33,25 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 /// What a list may take beyond it.
 const SLACK: Duration = Duration::from_millis(250);
 
+/// How many pairs of processes, one that calls the library and one that serves, take turns: two of
+/// the same program differ by more than HTTP may add.
+const PAIRS: u32 = 5;
+/// How long a turn is.
+pub(crate) const TURN: Duration = Duration::from_secs(1);
+
 /// How long each load is kept up, and that beside a hung cell.
 struct Times {
     load: Duration,
     hung: Duration,
-    /// How often the library and HTTP take turns of a second.
+    /// How many turns each pair of processes takes.
     turns: u32,
 }
 
 /// Measures, prints, and says which bounds are missed.
 pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
     let times = match quick {
-        true => Times { load: Duration::from_secs(2), hung: Duration::from_secs(10), turns: 10 },
-        false => Times { load: Duration::from_secs(10), hung: Duration::from_secs(600), turns: 20 },
+        true => Times { load: Duration::from_secs(2), hung: Duration::from_secs(10), turns: 2 },
+        false => Times { load: Duration::from_secs(10), hung: Duration::from_secs(600), turns: 4 },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -65,8 +71,7 @@ pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
         }
         plane.fill(INSTANCES).await?;
         plane.analyze()?;
-        let served = Served::start(plane.api.url())?;
-        beside_the_library(engine, &plane, &served, &times).await?;
+        let served = beside_the_library(engine, &plane, &times).await?;
         if let Some(server) = &hanging {
             beside_a_hung_cell(engine, &plane, &served, server, &times).await?;
         }
@@ -76,28 +81,54 @@ pub(crate) fn run(engine: Engine, quick: bool) -> anyhow::Result<()> {
     })
 }
 
+/// Two fresh processes of the same program: one is asked over HTTP alone, the other calls the library
+/// alone.
+struct Pair {
+    calls: Served,
+    served: Served,
+}
+
+impl Pair {
+    fn start(plane: &Plane) -> anyhow::Result<Pair> {
+        let api = plane.api.url();
+        Ok(Pair { calls: Served::start(api)?, served: Served::start(api)? })
+    }
+
+    /// Ends both.
+    fn end(self) -> anyhow::Result<()> {
+        self.calls.end()?;
+        self.served.end()
+    }
+}
+
+/// Measures and prints; gives the last process that served.
 async fn beside_the_library(
     engine: Engine,
     plane: &Plane,
-    served: &Served,
     times: &Times,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Served> {
     let [few, whole] = PAGES;
     let show = Call::Show(healthy(plane).await?);
     let calls = [show, Call::Names(whole), Call::List(few), Call::List(whole)];
-    // All turns before any load: a process that many have asked at once is slower for a while, and
-    // the library's has no such load.
-    let mut measured = Vec::new();
-    for call in calls {
-        let floor = wrk(&served.url(call.floor()), 1, times.load).await?.p50;
-        let url = served.url(&call.path());
-        let turns = Turns::take(call, &plane.plane, &url, times.turns).await?;
-        measured.push((call, floor, turns));
+    let mut measured = calls.map(|call| (call, Turns::default()));
+    let mut pair = Pair::start(plane)?;
+    for number in 1..=PAIRS {
+        // All turns before any load: a process that many have asked at once is slower for a while,
+        // and the library's has no such load.
+        for (call, turns) in &mut measured {
+            turns.take(*call, &mut pair, times.turns).await?;
+        }
+        if number < PAIRS {
+            std::mem::replace(&mut pair, Pair::start(plane)?).end()?;
+        }
     }
-    for (call, floor, turns) in measured {
+    let Pair { calls, served } = pair;
+    calls.end()?;
+    for (call, turns) in measured {
         let path = call.path();
+        let floor = wrk(&served.url(call.floor()), 1, times.load).await?.p50;
         let many = wrk(&served.url(&path), CONNECTIONS, times.load).await?;
-        let [low, more, high] = turns.more.map(|seconds| seconds * 1e6);
+        let [low, more, high] = turns.more().map(|seconds| seconds * 1e6);
         println!(
             "{}: {} over {CELLS} cells: library {:.2?} p50; HTTP {:.2?} p50, {more:.0} us more, \
              {low:.0} to {high:.0} in half of the turns (at most {OVERHEAD_MAX:?}{}), {floor:.2?} \
@@ -105,8 +136,8 @@ async fn beside_the_library(
              {} KB; {:.1} MB",
             engine.name(),
             call.name(),
-            turns.library,
-            turns.http,
+            middle(turns.library),
+            middle(turns.http),
             missed(more > OVERHEAD_MAX.as_secs_f64() * 1e6),
             many.per_second,
             many.p99,
@@ -114,133 +145,37 @@ async fn beside_the_library(
             served.memory_mb()?,
         );
     }
-    Ok(())
+    Ok(served)
 }
 
-/// What is asked, of the library and over HTTP.
-#[derive(Clone, Copy)]
-enum Call {
-    Show(InstanceUuid),
-    /// A page of so many, without details.
-    Names(u32),
-    /// A page of so many, with details.
-    List(u32),
-}
-
-impl Call {
-    fn name(self) -> String {
-        match self {
-            Call::Show(_) => "show".to_owned(),
-            Call::Names(limit) => format!("list of {limit} without details"),
-            Call::List(limit) => format!("list of {limit}"),
-        }
-    }
-
-    fn path(self) -> String {
-        match self {
-            Call::Show(uuid) => format!("/v2.1/servers/{uuid}"),
-            Call::Names(limit) => format!("/v2.1/servers?limit={limit}"),
-            Call::List(limit) => format!("/v2.1/servers/detail?limit={limit}"),
-        }
-    }
-
-    /// A path that asks no database, and answers as much as a show, or more than any list.
-    fn floor(self) -> &'static str {
-        match self {
-            Call::Show(_) => "/v2.1/",
-            Call::Names(_) | Call::List(_) => "/openapi.json",
-        }
-    }
-
-    /// The middle of what the library alone takes, asked again and again for a while in a task, as an
-    /// embedder does: for what an admin is shown at the latest microversion.
-    async fn alone(self, plane: ControlPlane, time: Duration) -> anyhow::Result<Duration> {
-        let ask = async move {
-            let (mut times, end) = (Vec::new(), Instant::now() + time);
-            while Instant::now() < end {
-                let began = Instant::now();
-                match self {
-                    Call::Show(uuid) => show(&plane, uuid).await?,
-                    Call::Names(limit) => names(&plane, limit).await?,
-                    Call::List(limit) => list(&plane, limit).await?,
-                }
-                times.push(began.elapsed());
-            }
-            anyhow::Ok(middle(times))
-        };
-        tokio::spawn(ask).await?
-    }
-}
-
-/// What a call takes the library and what it takes over HTTP, in the middle of turns: whatever else
-/// the machine does in a minute counts for both.
+/// What a call took the library and what it took over HTTP, in turns: whatever else the machine does
+/// in a minute counts for both.
+#[derive(Default)]
 struct Turns {
-    library: Duration,
-    http: Duration,
-    /// By how many seconds HTTP took more, after a quarter of the turns, in the middle and before the
-    /// last quarter; may be below nothing.
-    more: [f64; 3],
+    library: Vec<Duration>,
+    http: Vec<Duration>,
 }
 
 impl Turns {
-    async fn take(
-        call: Call,
-        plane: &ControlPlane,
-        url: &str,
-        count: u32,
-    ) -> anyhow::Result<Turns> {
-        const TURN: Duration = Duration::from_secs(1);
-        let mut turns = Vec::new();
+    /// So many more turns, each of both.
+    async fn take(&mut self, call: Call, pair: &mut Pair, count: u32) -> anyhow::Result<()> {
+        let url = pair.served.url(&call.path());
         for _ in 0..count {
-            let library = call.alone(plane.clone(), TURN).await?;
-            turns.push((library, wrk(url, 1, TURN).await?.p50));
+            self.library.push(pair.calls.ask(call)?);
+            self.http.push(wrk(&url, 1, TURN).await?.p50);
         }
-        let mut more: Vec<f64> = turns
-            .iter()
-            .map(|(library, http)| http.as_secs_f64() - library.as_secs_f64())
-            .collect();
-        more.sort_by(f64::total_cmp);
-        let more = [1, 2, 3].map(|quarter| more[more.len() * quarter / 4]);
-        let (library, http) = turns.into_iter().unzip();
-        Ok(Turns { library: middle(library), http: middle(http), more })
+        Ok(())
     }
-}
 
-/// A show as the API does it for an admin.
-async fn show(plane: &ControlPlane, uuid: InstanceUuid) -> anyhow::Result<()> {
-    let (user, uuids) = (user(), [uuid]);
-    let (instance, specs) =
-        tokio::try_join!(plane.show(&user, uuid), plane.request_specs(&user, &uuids))?;
-    let statuses = plane.host_statuses(&user, &hosts([&instance])).await?;
-    ensure!((specs.len(), statuses.len()) == (1, 1), "both are known");
-    Ok(())
-}
-
-/// A list without details.
-async fn names(plane: &ControlPlane, limit: u32) -> anyhow::Result<()> {
-    let query = ListQuery { bare: true, ..ListQuery::default().limit(limit) };
-    let page = plane.list(&user(), &query).await?;
-    ensure!(page.instances.len() == limit as usize, "a full page");
-    Ok(())
-}
-
-/// A list with details, as the API does it for an admin.
-async fn list(plane: &ControlPlane, limit: u32) -> anyhow::Result<()> {
-    let user = user();
-    let page = plane.list(&user, &ListQuery::default().limit(limit)).await?;
-    let uuids: Vec<InstanceUuid> = page.instances.iter().map(|one| one.uuid).collect();
-    let hosts = hosts(&page.instances);
-    let (specs, statuses) =
-        tokio::try_join!(plane.request_specs(&user, &uuids), plane.host_statuses(&user, &hosts))?;
-    let found = (specs.len(), statuses.len());
-    ensure!(found == (limit as usize, hosts.len()), "a full page, and all are known");
-    Ok(())
-}
-
-/// The hosts of these instances, each once.
-fn hosts<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<String> {
-    let hosts = instances.into_iter().filter_map(|instance| instance.host.clone());
-    hosts.collect::<BTreeSet<String>>().into_iter().collect()
+    /// By how many seconds HTTP took more, after a quarter of the turns, in the middle and before the
+    /// last quarter; may be below nothing.
+    fn more(&self) -> [f64; 3] {
+        let turns = self.library.iter().zip(&self.http);
+        let mut more: Vec<f64> =
+            turns.map(|(library, http)| http.as_secs_f64() - library.as_secs_f64()).collect();
+        more.sort_by(f64::total_cmp);
+        [1, 2, 3].map(|quarter| more[more.len() * quarter / 4])
+    }
 }
 
 /// The same loads without and with a hung cell, with a list every second beside them.
@@ -348,10 +283,4 @@ async fn healthy(plane: &Plane) -> anyhow::Result<InstanceUuid> {
     let page = plane.plane.list(&user(), &ListQuery::default()).await?;
     let found = page.instances.iter().find(|instance| instance.home == Home::Cell(first));
     Ok(found.context("the first cell has instances")?.uuid)
-}
-
-/// The middle of times, of which there are some.
-fn middle(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

@@ -8,6 +8,7 @@
 
 mod archive;
 mod burst;
+mod call;
 mod decide;
 mod engine;
 mod floor;

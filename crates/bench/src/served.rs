@@ -1,23 +1,33 @@
-//! The process that serves the compute API and does nothing else.
+//! A process that serves the compute API, or calls the library, and does nothing else.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cellzero::{Config, ControlPlane};
 use cellzero_compute_api::{Api, ApiOptions, Identity, NoAuth, Role};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
-use crate::load::DEADLINE;
+use crate::call::Call;
+use crate::load::{DEADLINE, TURN};
 use crate::plane::PROJECT;
 use crate::process::status_mb_of;
 
-/// The variable that makes this program the process that serves the plane of this API database.
+/// The variable that makes this program such a process, for the plane of this API database.
 pub(crate) const API_DATABASE: &str = "CELLZERO_BENCH_SERVE";
+
+/// glibc's bounds for what it gives back to the system (docs/performance.md): a process that writes
+/// long answers comes to them by itself, one that only calls the library does not.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const BOUNDS: &str = "glibc.malloc.trim_threshold=67108864:glibc.malloc.mmap_threshold=4194304";
 
 /// Such a process; killed with it.
 pub(crate) struct Served {
     process: Child,
+    said: BufReader<ChildStdout>,
     port: u16,
 }
 
@@ -25,13 +35,30 @@ impl Served {
     pub(crate) fn start(api: &str) -> anyhow::Result<Served> {
         let program = std::env::current_exe().context("the path of this program")?;
         let mut command = Command::new(program);
-        command.env(API_DATABASE, api).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .env(API_DATABASE, api)
+            .env(TUNABLES, BOUNDS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut process = command.spawn().context("cannot run the process that serves")?;
+        let said = BufReader::new(process.stdout.take().context("piped")?);
+        let mut served = Served { process, said, port: 0 };
+        served.port = served.number()?;
+        Ok(served)
+    }
+
+    /// The middle of what a turn of calls of the library takes it, without HTTP.
+    pub(crate) fn ask(&mut self, call: Call) -> anyhow::Result<Duration> {
+        let input = self.process.stdin.as_mut().context("piped")?;
+        writeln!(input, "{call}").context("the process that serves has ended")?;
+        Ok(Duration::from_nanos(self.number()?))
+    }
+
+    /// The next line that it prints.
+    fn number<T: FromStr>(&mut self) -> anyhow::Result<T> {
         let mut line = String::new();
-        let said = process.stdout.take().context("piped")?;
-        BufReader::new(said).read_line(&mut line)?;
-        let port = line.trim().parse().with_context(|| format!("{line:?} is no port"))?;
-        Ok(Served { process, port })
+        self.said.read_line(&mut line)?;
+        line.trim().parse().ok().with_context(|| format!("{line:?} is no number"))
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -72,8 +99,15 @@ impl Drop for Served {
     }
 }
 
-/// The process that serves: prints its port, and ends with its input.
+/// Such a process: prints its port, then for each call that it reads what it takes the library; ends
+/// with its input.
 pub(crate) fn child(api: &str) -> anyhow::Result<()> {
+    let (tell, calls) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(Result::ok);
+        // Nobody asks any more where it cannot be told.
+        lines.map(|line| tell.send(line)).take_while(Result::is_ok).for_each(drop);
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let plane = ControlPlane::open(Config::new(api).without_worker()).await?;
@@ -82,13 +116,22 @@ pub(crate) fn child(api: &str) -> anyhow::Result<()> {
         options.request_timeout = DEADLINE;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
-        let end = async {
-            // Whatever ends its input ends it.
-            let read = || std::io::stdin().read_to_end(&mut Vec::new());
-            let _ = tokio::task::spawn_blocking(read).await;
-        };
+        let mut called = Ok(());
+        let end = async { called = call_library(&plane, calls).await };
         Api::new(plane.clone(), options).serve(listener, end).await;
+        called?;
         plane.close().await?;
         Ok(())
     })
+}
+
+async fn call_library(
+    plane: &ControlPlane,
+    mut calls: mpsc::UnboundedReceiver<String>,
+) -> anyhow::Result<()> {
+    while let Some(line) = calls.recv().await {
+        let call: Call = line.parse()?;
+        println!("{}", call.alone(plane.clone(), TURN).await?.as_nanos());
+    }
+    Ok(())
 }

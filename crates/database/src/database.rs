@@ -15,15 +15,18 @@ use crate::fault::{self, FaultPlace};
 use crate::gate;
 use crate::observed::Observed;
 use crate::progress::Progress;
+use crate::runners;
 use crate::tally::{Counters, Tally, count};
 use diesel_migrations::EmbeddedMigrations;
 use futures_util::future::join_all;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use tracing::Instrument as _;
 
@@ -134,6 +137,9 @@ pub struct Database<K> {
     pool: Arc<Pool<K>>,
 }
 
+/// What a panic carries.
+type Panic = Box<dyn Any + Send>;
+
 struct Pool<K> {
     url: DatabaseUrl,
     /// The URL with its password masked, as errors name it.
@@ -143,7 +149,7 @@ struct Pool<K> {
     idle: Mutex<Vec<Idle<K>>>,
     closed: AtomicBool,
     /// Operations whose callers have gone, and which may still end.
-    late: Mutex<Vec<JoinHandle<()>>>,
+    late: Mutex<Vec<oneshot::Receiver<Panic>>>,
     tally: Arc<Tally>,
 }
 
@@ -205,7 +211,8 @@ impl<K: SchemaKind> Database<K> {
 
     /// Runs one operation on a connection and returns by the deadline, 50 ms later at most.
     ///
-    /// The closure runs on a thread that may block. When the returned future is dropped before
+    /// The closure runs on a thread that may block; on SQLite on one of a few of the process, which the
+    /// end of a runtime does not wait for as [`close`](Self::close) does. When the returned future is dropped before
     /// the operation has begun, nothing happens; afterwards the operation runs to its end, which
     /// its deadline bounds. `name` names it in errors.
     ///
@@ -258,18 +265,27 @@ impl<K: SchemaKind> Database<K> {
         let place = Place { database: Arc::clone(&self.pool.label), operation: name, deadline };
         let permit = self.pool.permit(&place).await?;
         let (answer, answered) = oneshot::channel();
+        let (panicked, ended) = oneshot::channel::<Panic>();
         let progress = Arc::new(Progress::default());
         let job = {
             let (pool, place, progress) =
                 (Arc::clone(&self.pool), place.clone(), Arc::clone(&progress));
-            let entered = entered.clone();
-            let span = tracing::Span::current();
-            tokio::task::spawn_blocking(move || {
+            let (entered, span) = (entered.clone(), tracing::Span::current());
+            move || {
                 let _inside = gate::Inside::enter(entered);
                 let _span = span.entered();
-                pool.operate(permit, place, progress, work, answer);
-            })
+                let operate = || pool.operate(permit, place, progress, work, answer);
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(operate)) {
+                    // Nobody may be waiting any more, and then it has been printed all the same.
+                    let _ = panicked.send(panic);
+                }
+            }
         };
+        match self.backend() {
+            Backend::Sqlite => runners::submit(job),
+            // It waits for a server most of the time.
+            Backend::Postgres | Backend::Mysql => drop(tokio::task::spawn_blocking(job)),
+        }
         let mut answered = pin!(answered);
         let mut outcome = timeout_at(deadline.instant().into(), answered.as_mut()).await;
         if outcome.is_err() && !progress.asks() {
@@ -278,15 +294,15 @@ impl<K: SchemaKind> Database<K> {
         }
         match outcome {
             Ok(Ok(result)) => result,
-            Ok(Err(_dropped)) => match job.await {
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                _ => {
+            Ok(Err(_dropped)) => match ended.await {
+                Ok(panic) => resume_unwind(panic),
+                Err(_ended) => {
                     let message = "the runtime was shut down before the operation began";
                     Err(DatabaseError::new(ErrorKind::Closed, message).at(&place).into())
                 }
             },
             Err(_elapsed) => {
-                self.pool.leave_behind(job);
+                self.pool.leave_behind(ended);
                 Err(progress.late().at(&place).into())
             }
         }
@@ -358,9 +374,9 @@ impl<K: SchemaKind> Pool<K> {
     }
 
     /// Keeps an operation that nobody waits for any more, for a probe to wait for.
-    fn leave_behind(&self, operation: JoinHandle<()>) {
+    fn leave_behind(&self, operation: oneshot::Receiver<Panic>) {
         let mut late = self.lock_late();
-        late.retain(|operation| !operation.is_finished());
+        late.retain_mut(|operation| matches!(operation.try_recv(), Err(TryRecvError::Empty)));
         late.push(operation);
     }
 
@@ -481,7 +497,7 @@ impl<K: SchemaKind> Pool<K> {
         self.lock_idle().drain(..).map(|idle| idle.connection).collect()
     }
 
-    fn lock_late(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn lock_late(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Receiver<Panic>>> {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

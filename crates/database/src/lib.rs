@@ -37,6 +37,7 @@ mod migrate;
 mod net;
 mod observed;
 mod progress;
+mod runners;
 mod schema;
 mod scope;
 mod script;

@@ -9,6 +9,7 @@ use crate::connection::{Connection, TransactionStep};
 use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind, classify};
 use crate::fault::{self, FaultPlace};
 use crate::gate;
+use crate::runners;
 use crate::tally::count;
 use std::time::Duration;
 
@@ -122,6 +123,10 @@ where
     E: From<DatabaseError>,
 {
     conn.apply_deadline().map_err(DatabaseError::from)?;
+    if !conn.is_read_only() {
+        // For the one who writes now, then for the disk.
+        runners::make_room();
+    }
     conn.control(begin_statement(conn)).map_err(DatabaseError::from)?;
     conn.note_transaction(TransactionStep::Began);
     match work(conn) {

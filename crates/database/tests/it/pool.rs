@@ -105,6 +105,39 @@ async fn operations_in_turn_share_one_connection(
     assert_eq!(database.counters().statements, 0);
 }
 
+/// More than threads are at work at once, whatever the machine has.
+const MANY: usize = 40;
+
+#[rstest]
+#[case::reads(false)]
+#[case::writes(true)]
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_that_wait_hold_up_nobody_on_sqlite(#[case] in_transactions: bool) {
+    let Some((_fresh, database)) = Fresh::migrated(Engine::Sqlite).await else { return };
+    let mut waiting = Vec::new();
+    for _ in 0..MANY {
+        // Each has a file of its own, as the writers of one wait for each other.
+        let Some((fresh, database)) = Fresh::migrated(Engine::Sqlite).await else { return };
+        let (gate, gatekeeper) = gate();
+        let work = move |conn: &mut Connection<Things>| -> Outcome {
+            let pass = |_: &mut Connection<Things>| {
+                gate.pass();
+                Ok(())
+            };
+            if in_transactions { transaction(conn, "wait", pass) } else { pass(conn) }
+        };
+        let task = tokio::spawn(async move { database.run("wait", soon(), work).await });
+        waiting.push((fresh, gatekeeper, task));
+    }
+    // Whoever comes last passes all of them.
+    assert_eq!(count(&database).await, 0);
+    for (_fresh, gatekeeper, task) in waiting {
+        gatekeeper.wait();
+        gatekeeper.open();
+        task.await.unwrap().unwrap();
+    }
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_future_lets_the_work_run_to_its_end(
