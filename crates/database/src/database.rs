@@ -212,9 +212,9 @@ impl<K: SchemaKind> Database<K> {
     /// Runs one operation on a connection and returns by the deadline, 50 ms later at most.
     ///
     /// The closure runs on a thread that may block; on SQLite on one of a few of the process, which the
-    /// end of a runtime does not wait for as [`close`](Self::close) does. When the returned future is dropped before
-    /// the operation has begun, nothing happens; afterwards the operation runs to its end, which
-    /// its deadline bounds. `name` names it in errors.
+    /// end of a runtime does not wait for as [`close`](Self::close) does. When the returned future is
+    /// dropped while all connections are in use, nothing happens; afterwards the operation runs to its
+    /// end, which its deadline bounds. `name` names it in errors.
     ///
     /// A statement outside a transaction that is late may go on for a second after the answer, so
     /// that the connection is kept; as many in the process as half of
