@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::fibers;
 
 /// The most that a semaphore is asked to count.
 const TOTAL_MAX: u32 = 100_000;
@@ -101,7 +101,7 @@ impl ConnectionBudget {
         self.pools().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// The right to one more connection. Runs on a thread that may block.
+    /// The right to one more connection. Waits inside an operation.
     pub(crate) fn take(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, DatabaseError> {
         if let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() {
             return Ok(permit);
@@ -110,8 +110,8 @@ impl ConnectionBudget {
         let _waiting = Waiting::enter(&self.0.waiting);
         self.make_room();
         let permit = Arc::clone(&self.0.permits).acquire_owned();
-        let wait = timeout_at(deadline.instant().into(), permit);
-        match Handle::current().block_on(wait) {
+        // The timer has to be made inside the runtime that drives it.
+        match fibers::wait(async { timeout_at(deadline.instant().into(), permit).await }) {
             Ok(Ok(permit)) => Ok(permit),
             _ => {
                 let message = format!(

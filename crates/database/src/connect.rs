@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub(crate) use sqlite::open_in_memory;
 
-/// Opens a connection within the deadline. It has to be called on a thread that may block.
+/// Opens a connection within the deadline. It has to be called inside an operation.
 pub(crate) fn connect<K>(
     url: &DatabaseUrl,
     options: &Options,

@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::budget::ConnectionBudget;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::fibers::Home;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::tally::Tally;
@@ -281,6 +282,15 @@ impl<K> Connection<K> {
                 AnyConnection::Postgres(net) => net.is_broken(),
                 AnyConnection::Mysql(net) => net.is_broken(),
             }
+    }
+
+    /// The thread that a connection to a server lives on.
+    pub(crate) fn home(&self) -> Option<Home> {
+        match &self.sql.any {
+            AnyConnection::Sqlite(_) => None,
+            AnyConnection::Postgres(net) => net.home(),
+            AnyConnection::Mysql(net) => net.home(),
+        }
     }
 
     /// Whether the server or the network ended the connection.

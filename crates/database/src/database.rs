@@ -1,8 +1,8 @@
 //! One database: a pool of connections, and the door to them.
 //!
-//! [`Database::run`] is the only way to a connection. It gives the closure a thread that may
-//! block and the caller an answer by the deadline, whatever the database does. The one rule: a
-//! connection goes back to the pool only when nothing casts doubt on it.
+//! [`Database::run`] is the only way to a connection. It gives the closure a place where it may wait
+//! and the caller an answer by the deadline, whatever the database does. The one rule: a connection
+//! goes back to the pool only when nothing casts doubt on it.
 
 use crate::backend::Backend;
 use crate::budget::{ConnectionBudget, IdlePool};
@@ -12,6 +12,7 @@ use crate::database_url::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
 use crate::fault::{self, FaultPlace};
+use crate::fibers::{self, Home};
 use crate::gate;
 use crate::observed::Observed;
 use crate::progress::Progress;
@@ -35,7 +36,7 @@ use tracing::Instrument as _;
 const ANSWER_GRACE: Duration = Duration::from_millis(40);
 
 /// How many connections a process has open by default: enough for a list over a hundred cells, and
-/// 800 file descriptors at most.
+/// 600 file descriptors at most, if all are to SQLite files.
 const CONNECTIONS_TOTAL: u32 = 200;
 
 /// How long a probe of a doubtful or long idle connection may take.
@@ -124,15 +125,14 @@ impl Default for Options {
 /// A database of schema `K`. A clone is another handle to the same pool.
 ///
 /// A server that does not answer costs an operation its deadline; its connection is then closed
-/// and its thread is free. After a restart of the server, or when it ended idle connections, the
+/// and its stack is free. After a restart of the server, or when it ended idle connections, the
 /// first operation fails with [`ErrorKind::ConnectionLost`], and with it each that runs at that
 /// moment; the other idle connections are then closed too, and the next operation works. Where
 /// the connection was idle for longer than [`Options::idle_probe_after`] it is asked before use,
 /// and no operation fails. None of it needs another handle.
 ///
-/// [`Database::close`] says goodbye to the server; dropping the last handle only closes the
-/// sockets, which MariaDB counts as aborted clients. Each connection to a server costs about four
-/// file descriptors.
+/// [`Database::close`] says goodbye to the server and waits until that is sent. Dropping the last
+/// handle does not wait, and a server that is not told in time may count aborted clients.
 pub struct Database<K> {
     pool: Arc<Pool<K>>,
 }
@@ -211,10 +211,12 @@ impl<K: SchemaKind> Database<K> {
 
     /// Runs one operation on a connection and returns by the deadline, 50 ms later at most.
     ///
-    /// The closure runs on a thread that may block; on SQLite on one of a few of the process, which the
-    /// end of a runtime does not wait for as [`close`](Self::close) does. When the returned future is
-    /// dropped while all connections are in use, nothing happens; afterwards the operation runs to its
-    /// end, which its deadline bounds. `name` names it in errors.
+    /// The closure runs on one of a few threads of the process, outside of every runtime, so it may
+    /// outlive the caller's, as [`close`](Self::close) does not. On SQLite it may block. On a server it
+    /// shares its thread with other operations: it waits for the database by its connection and for
+    /// all else by [`wait`](crate::wait), and whatever else takes it long holds them up. When the
+    /// returned future is dropped while all connections are in use, nothing happens; afterwards the
+    /// operation runs to its end, which its deadline bounds. `name` names it in errors.
     ///
     /// A statement outside a transaction that is late may go on for a second after the answer, so
     /// that the connection is kept; as many in the process as half of
@@ -270,10 +272,9 @@ impl<K: SchemaKind> Database<K> {
         let job = {
             let (pool, place, progress) =
                 (Arc::clone(&self.pool), place.clone(), Arc::clone(&progress));
-            let (entered, span) = (entered.clone(), tracing::Span::current());
+            let entered = entered.clone();
             move || {
                 let _inside = gate::Inside::enter(entered);
-                let _span = span.entered();
                 let operate = || pool.operate(permit, place, progress, work, answer);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(operate)) {
                     // Nobody may be waiting any more, and then it has been printed all the same.
@@ -282,9 +283,20 @@ impl<K: SchemaKind> Database<K> {
             }
         };
         match self.backend() {
-            Backend::Sqlite => runners::submit(job),
-            // It waits for a server most of the time.
-            Backend::Postgres | Backend::Mysql => drop(tokio::task::spawn_blocking(job)),
+            Backend::Sqlite => {
+                let span = tracing::Span::current();
+                runners::submit(move || span.in_scope(job));
+            }
+            Backend::Postgres | Backend::Mysql => {
+                let span = tracing::Span::current();
+                fibers::submit(self.pool.idle_home(), span, job).map_err(|error| {
+                    DatabaseError::because(ErrorKind::Unreachable, error)
+                        .with_message(
+                            "no thread or no file descriptors are left for operations on servers",
+                        )
+                        .at(&place)
+                })?;
+            }
         }
         let mut answered = pin!(answered);
         let mut outcome = timeout_at(deadline.instant().into(), answered.as_mut()).await;
@@ -297,7 +309,7 @@ impl<K: SchemaKind> Database<K> {
             Ok(Err(_dropped)) => match ended.await {
                 Ok(panic) => resume_unwind(panic),
                 Err(_ended) => {
-                    let message = "the runtime was shut down before the operation began";
+                    let message = "the runtime was shut down, or had no memory left, before the operation began";
                     Err(DatabaseError::new(ErrorKind::Closed, message).at(&place).into())
                 }
             },
@@ -380,7 +392,7 @@ impl<K: SchemaKind> Pool<K> {
         late.push(operation);
     }
 
-    /// The whole operation, on a thread that may block.
+    /// The whole operation, where it may wait.
     fn operate<T, E: From<DatabaseError>>(
         &self,
         permit: OwnedSemaphorePermit,
@@ -495,6 +507,11 @@ impl<K: SchemaKind> Pool<K> {
 
     fn take_all_idle(&self) -> Vec<Connection<K>> {
         self.lock_idle().drain(..).map(|idle| idle.connection).collect()
+    }
+
+    /// The thread of the connection that an operation would take now.
+    fn idle_home(&self) -> Option<Home> {
+        self.lock_idle().last()?.connection.home()
     }
 
     fn lock_late(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Receiver<Panic>>> {

@@ -117,8 +117,8 @@ pub(crate) struct Place {
 }
 
 thread_local! {
-    /// The operation that runs on this thread. An operation runs on one thread from end to end,
-    /// so an error made anywhere inside it, by `?` too, can say where it happened.
+    /// The operation that runs on this thread, so that an error made anywhere inside it, by `?` too,
+    /// can say where it happened.
     static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
 }
 
@@ -137,6 +137,11 @@ impl Drop for PlaceGuard {
     fn drop(&mut self) {
         PLACE.with(|slot| *slot.borrow_mut() = None);
     }
+}
+
+/// Exchanges a place that is kept elsewhere for that of this thread.
+pub(crate) fn exchange_place(kept: &mut Option<Place>) {
+    PLACE.with_borrow_mut(|place| std::mem::swap(place, kept));
 }
 
 impl DatabaseError {

@@ -46,6 +46,13 @@ mod points {
         Ok(())
     }
 
+    /// What a connection meets; nothing.
+    #[derive(Default)]
+    pub(crate) struct Faults;
+
+    /// There is nothing to exchange.
+    pub(crate) fn exchange(_kept: &mut Faults) {}
+
     /// Nothing is to be taken away again.
     pub(crate) struct Entered;
 
@@ -101,6 +108,11 @@ mod points {
         Entered
     }
 
+    /// Exchanges what is kept elsewhere for what this thread meets.
+    pub(crate) fn exchange(kept: &mut Faults) {
+        CURRENT.with_borrow_mut(|faults| std::mem::swap(faults, kept));
+    }
+
     /// A place that may fail, by the faults of the database or by the gate of the task.
     pub(crate) fn point(place: FaultPlace) -> QueryResult<()> {
         let faults = CURRENT.with_borrow(Clone::clone);
@@ -120,4 +132,6 @@ mod points {
 
 #[cfg(feature = "failpoints")]
 pub use points::Faults;
-pub(crate) use points::{enter, point};
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use points::Faults;
+pub(crate) use points::{enter, exchange, point};

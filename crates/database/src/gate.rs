@@ -68,6 +68,7 @@ mod outer {
 mod inner {
     use super::outer::{CommitFate, Gate, Passed, Stop};
     use crate::fault::FaultPlace;
+    use crate::fibers::wait;
     use std::cell::RefCell;
     use std::sync::Arc;
 
@@ -108,12 +109,16 @@ mod inner {
         }
     }
 
-    /// Waits on this thread before a transaction.
+    /// Exchanges what is kept elsewhere for what this thread runs.
+    pub(crate) fn exchange(kept: &mut Option<Entered>) {
+        INSIDE.with_borrow_mut(|inside| std::mem::swap(inside, kept));
+    }
+
+    /// Waits before a transaction.
     pub(crate) fn transaction(name: &'static str) {
         let entered = INSIDE.with_borrow(|inside| inside.as_ref().and_then(|e| e.0.clone()));
         let Some((gate, mut entered)) = entered else { return };
-        let passed =
-            tokio::runtime::Handle::current().block_on(gate.pass(Stop::Transaction { name }));
+        let passed = wait(gate.pass(Stop::Transaction { name }));
         if passed.fate != CommitFate::Real {
             entered.fate = passed.fate;
             INSIDE.set(Some(Entered(Some((gate, entered)))));
@@ -153,6 +158,8 @@ mod inner {
             Inside
         }
     }
+
+    pub(crate) fn exchange(_: &mut Option<Entered>) {}
 
     pub(crate) fn transaction(_: &'static str) {}
 }

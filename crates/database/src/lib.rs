@@ -30,6 +30,7 @@ mod deadline;
 mod dump;
 mod error;
 mod fault;
+mod fibers;
 mod gate;
 mod identity;
 mod kept;
@@ -62,6 +63,7 @@ pub use dump::dump_rows;
 pub use error::{DatabaseError, DatabaseErrorSource, ErrorKind};
 #[cfg(feature = "failpoints")]
 pub use fault::{FaultPlace, Faults};
+pub use fibers::wait;
 #[cfg(feature = "failpoints")]
 pub use gate::{CommitFate, Gate, Passed, Stop, with_gate};
 pub use identity::{Expected, Identity, Recorded};

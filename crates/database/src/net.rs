@@ -1,15 +1,14 @@
 //! Diesel's synchronous connection over a pure-Rust network driver, with a deadline.
 //!
-//! Each connection owns a current-thread runtime that only the thread of the running operation
-//! polls; a hand-over to another thread would cost two context switches a statement. The one
-//! rule: whoever cannot be sure that the protocol stands between two messages gives the
-//! connection up. It holds no pool and opens nothing; see [`connect`](crate::connect).
+//! It lives on the thread that it was opened on (see [`fibers`]). The one rule: whoever cannot be
+//! sure that the protocol stands between two messages gives the connection up. It holds no pool and opens nothing; see [`connect`](crate::connect).
 
 use crate::backend::Backend;
 use crate::budget::{ConnectionBudget, DRAIN_MAX};
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Failure, classify, is_plainly_the_statements_own};
 use crate::fault::{self, FaultPlace};
+use crate::fibers::{self, Home};
 use crate::kept::{Dialect, KeptTexts};
 use crate::script::{is_transaction_control, statements};
 use crate::tally::{Tally, count};
@@ -24,14 +23,15 @@ use diesel::query_builder::{Query, QueryFragment, QueryId};
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::{AsyncConnection, AsyncConnectionCore};
 use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
 use std::any::Any;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 #[cfg(not(feature = "mysql"))]
 type MysqlDriver = crate::absent::Absent<Mysql>;
@@ -52,11 +52,13 @@ const GOODBYE_MAX: Duration = Duration::from_millis(100);
 
 /// A connection of driver `C` as Diesel's synchronous [`Connection`].
 ///
-/// It may be used only on a thread that may block, which is where
-/// [`Database::run`](crate::Database::run) puts it.
+/// It may be used only inside an operation of [`Database::run`](crate::Database::run).
 pub struct Net<C: AsyncConnection> {
     /// `None` once the connection was given up.
-    driver: Option<Box<Driver<C>>>,
+    driver: Option<Box<C>>,
+    /// Ends once the driver has said goodbye, which it does of itself when it is dropped.
+    goodbye: Option<BoxFuture<'static, ()>>,
+    home: Option<Home>,
     health: Health,
     /// State of Diesel's own transactions; only the migration runner uses those.
     transactions: AnsiTransactionManager,
@@ -64,12 +66,6 @@ pub struct Net<C: AsyncConnection> {
     /// A script is sent statement by statement: it is a migration.
     in_steps: bool,
     tally: Arc<Tally>,
-}
-
-/// The driver and the runtime that it lives on.
-struct Driver<C> {
-    connection: C,
-    runtime: Runtime,
 }
 
 /// What is known of the connection's state. Apart from the driver, so that it can be changed
@@ -94,16 +90,18 @@ struct Health {
 }
 
 impl<C: AsyncConnection> Net<C> {
-    /// Takes over a connection that was made on `runtime`.
+    /// Takes over a connection that was made on this thread.
     pub(crate) fn new(
         connection: C,
-        runtime: Runtime,
+        goodbye: Option<BoxFuture<'static, ()>>,
         backend: Backend,
         deadline: Deadline,
         tally: Arc<Tally>,
     ) -> Net<C> {
         Net {
-            driver: Some(Box::new(Driver { connection, runtime })),
+            driver: Some(Box::new(connection)),
+            goodbye,
+            home: fibers::home(),
             health: Health {
                 backend,
                 deadline,
@@ -133,6 +131,11 @@ impl<C: AsyncConnection> Net<C> {
 
     pub(crate) fn set_budget(&mut self, budget: ConnectionBudget) {
         self.health.budget = Some(budget);
+    }
+
+    /// The thread that it lives on.
+    pub(crate) fn home(&self) -> Option<Home> {
+        self.home
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -187,8 +190,7 @@ impl<C: AsyncConnection> Net<C> {
             // Diesel's transaction manager keeps the first error when it sees this one.
             return Err(diesel::result::Error::BrokenTransactionManager);
         };
-        let Driver { connection, runtime } = driver;
-        health.drive(runtime, connection.batch_execute(sql))
+        health.drive(driver.batch_execute(sql))
     }
 
     /// Runs queries that are not counted: probes, and questions about the connection itself.
@@ -204,57 +206,43 @@ impl<C: AsyncConnection> Net<C> {
 
     /// Closes the connection with the protocol's goodbye; MariaDB counts an aborted client else.
     pub(crate) fn close(mut self) {
-        let Some(driver) = self.driver.take() else { return };
-        let Driver { connection, runtime } = *driver;
-        if !self.health.broken {
-            let inside = runtime.enter();
-            // The driver's drop hands its goodbye to the runtime that is entered.
-            drop(connection);
-            drop(inside);
-            runtime.block_on(async {
-                let patience = Deadline::after(GOODBYE_MAX);
-                let metrics = tokio::runtime::Handle::current().metrics();
-                while metrics.num_alive_tasks() > 0 && !patience.has_passed() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            });
-        } else {
-            drop_inside(connection, &runtime);
+        let goodbye = self.goodbye.take();
+        let is_broken = self.health.broken;
+        drop(self);
+        if let Some(goodbye) = goodbye.filter(|_| !is_broken) {
+            // A server that does not answer is not waited for.
+            let _ = fibers::wait(async { timeout(GOODBYE_MAX, goodbye).await });
         }
-        runtime.shutdown_background();
     }
 }
 
-/// Drops a driver while its own runtime is entered. The MySQL driver spawns its goodbye on
-/// whatever runtime it finds, and the caller's must not get it.
-fn drop_inside<C>(connection: C, runtime: &Runtime) {
-    let _inside = runtime.enter();
-    drop(connection);
+/// Drops what may be in the middle of a message, so that its socket is closed at once. The MySQL driver
+/// would first read what the server has still to say, however long that takes; it does not where the
+/// drop is part of a panic, so this is one, which is seen by nobody.
+pub(crate) fn drop_silently<T>(doubtful: T) {
+    let dropped = catch_unwind(AssertUnwindSafe(move || {
+        let _doubtful = doubtful;
+        resume_unwind(Box::new(()));
+    }));
+    debug_assert!(dropped.is_err());
 }
 
 impl<C: AsyncConnection> Drop for Net<C> {
     fn drop(&mut self) {
-        if let Some(driver) = self.driver.take() {
-            let Driver { connection, runtime } = *driver;
-            drop_inside(connection, &runtime);
-            // A plain drop would wait for the runtime, and panics inside async code.
-            runtime.shutdown_background();
+        match self.driver.take() {
+            Some(driver) if self.health.broken => drop_silently(driver),
+            driver => drop(driver),
         }
     }
 }
 
 impl Health {
     /// The driver, unless it was given up; then it is dropped here, which closes the socket.
-    fn usable<'driver, C>(
-        &self,
-        driver: &'driver mut Option<Box<Driver<C>>>,
-    ) -> Option<&'driver mut Driver<C>> {
+    fn usable<'driver, C>(&self, driver: &'driver mut Option<Box<C>>) -> Option<&'driver mut C> {
         if self.broken
             && let Some(driver) = driver.take()
         {
-            let Driver { connection, runtime } = *driver;
-            drop_inside(connection, &runtime);
-            runtime.shutdown_background();
+            drop_silently(driver);
         }
         driver.as_deref_mut()
     }
@@ -274,11 +262,7 @@ impl Health {
 
     /// Polls one exchange with the server to its end or to the deadline, or to the end of a drain, and
     /// learns from an error.
-    fn drive<T>(
-        &mut self,
-        runtime: &Runtime,
-        exchange: impl Future<Output = QueryResult<T>>,
-    ) -> QueryResult<T> {
+    fn drive<T>(&mut self, exchange: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
         if self.deadline.has_passed() {
             // Nothing was sent, so the connection stays well.
             return Err(Failure::DeadlineExceeded.into());
@@ -286,13 +270,12 @@ impl Health {
         let deadline = self.deadline.instant();
         let mut exchange = pin!(exchange);
         // The timer has to be made inside the runtime that drives it.
-        let mut ended =
-            runtime.block_on(async { timeout_at(deadline.into(), &mut exchange).await });
+        let mut ended = fibers::wait(async { timeout_at(deadline.into(), &mut exchange).await });
         if ended.is_err()
             && let Some(_drain) = self.may_drain()
         {
             let patience = (deadline + DRAIN_MAX).into();
-            ended = runtime.block_on(async { timeout_at(patience, exchange).await });
+            ended = fibers::wait(async { timeout_at(patience, exchange).await });
         }
         match ended {
             Ok(Ok(value)) => Ok(value),
@@ -367,10 +350,9 @@ impl<C: AsyncConnection<Backend: Dialect>> Connection for Net<C> {
         let Net { driver, health, texts, tally, .. } = self;
         let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
         count(&tally.statements);
-        let Driver { connection, runtime } = driver;
         let advised = texts.advise::<Self::Backend, _>(source);
         health.meet_fault()?;
-        health.drive(runtime, connection.execute_returning_count(advised))
+        health.drive(driver.execute_returning_count(advised))
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
@@ -386,7 +368,7 @@ impl<C: AsyncConnection<Backend: Dialect>> Connection for Net<C> {
 
     fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
         if let Some(driver) = &mut self.driver {
-            driver.connection.set_prepared_statement_cache_size(size);
+            driver.set_prepared_statement_cache_size(size);
         }
     }
 }
@@ -402,9 +384,25 @@ impl Instrumentation for Ignore {
     fn on_connection_event(&mut self, _event: diesel::connection::InstrumentationEvent<'_>) {}
 }
 
+/// Rows that have been read. Others may have the thread while many of them are made into values.
+pub struct Rows<R>(std::vec::IntoIter<QueryResult<R>>);
+
+impl<R> Iterator for Rows<R> {
+    type Item = QueryResult<R>;
+
+    fn next(&mut self) -> Option<QueryResult<R>> {
+        fibers::breathe();
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
 impl<C: AsyncConnection<Backend: Dialect>> LoadConnection for Net<C> {
     type Cursor<'conn, 'query>
-        = std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>
+        = Rows<Self::Row<'conn, 'query>>
     where
         Self: 'conn;
     type Row<'conn, 'query>
@@ -426,14 +424,13 @@ impl<C: AsyncConnection<Backend: Dialect>> LoadConnection for Net<C> {
         let Net { driver, health, texts, tally, .. } = self;
         let Some(driver) = health.usable(driver) else { return Err(Failure::Broken.into()) };
         count(&tally.statements);
-        let Driver { connection, runtime } = driver;
         let advised = texts.advise::<Self::Backend, _>(source);
         health.meet_fault()?;
-        let rows = health.drive(runtime, async move {
-            let stream = connection.load(advised).await?;
+        let rows = health.drive(async move {
+            let stream = driver.load(advised).await?;
             stream.map_ok(Ok).try_collect::<Vec<_>>().await
         })?;
-        Ok(rows.into_iter())
+        Ok(Rows(rows.into_iter()))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::connection::{Connection, TransactionStep};
 use crate::error::{DatabaseError, DatabaseErrorSource, ErrorKind, classify};
 use crate::fault::{self, FaultPlace};
+use crate::fibers;
 use crate::gate;
 use crate::runners;
 use crate::tally::count;
@@ -65,7 +66,7 @@ where
         }
         tracing::debug!(transaction = name, attempt, ?pause, "repeating after a conflict");
         conn.tally.count_repeat(name);
-        std::thread::sleep(pause);
+        fibers::pause(pause);
         attempt += 1;
     }
 }

@@ -115,8 +115,9 @@ impl Default for StatusOptions {
     }
 }
 
-/// Files that a connection to a server takes.
-const FILES_OF_A_CONNECTION: u64 = 4;
+/// Files that a connection takes at most: that to a SQLite file itself, its log and its shared memory;
+/// that to a server has its socket alone.
+const FILES_OF_A_CONNECTION: u64 = 3;
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 100;
 

@@ -4,7 +4,7 @@
 //! default and passes everything on. Only files of folders that a test has named are watched, so
 //! that tests beside it see nothing.
 //!
-//! This is the only unsafe code of the workspace: SQLite offers no other way to have a certain
+//! This is unsafe code: SQLite offers no other way to have a certain
 //! write or sync of a certain file fail, and a full or a read-only file system fails others.
 
 #![expect(unsafe_code, reason = "a table of C functions is what SQLite takes")]

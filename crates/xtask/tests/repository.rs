@@ -128,6 +128,18 @@ fn every_source_opens_with_what_it_is_for_and_stays_small() {
 }
 
 /// A library or program without a test program of its own is built once less.
+/// As docs/testing.md says; everywhere else the lint forbids it.
+#[test]
+fn unsafe_code_stands_where_it_is_said() {
+    let names_the_lint =
+        |path: &PathBuf| std::fs::read_to_string(path).unwrap().contains("unsafe_code,");
+    let found: Vec<PathBuf> = sources().into_iter().filter(names_the_lint).collect();
+    let of = |path: &str| found.iter().any(|found| found.ends_with(path));
+    assert!(of("database/src/fibers.rs") && of("test-support/src/disk.rs"), "{found:?}");
+    // This file does so in the line above alone.
+    assert!(of("xtask/tests/repository.rs") && found.len() == 3, "{found:?}");
+}
+
 #[test]
 fn no_test_stands_where_none_is_run() {
     let is_test = |line: &str| {

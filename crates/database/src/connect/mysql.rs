@@ -12,6 +12,7 @@ use crate::error::{DatabaseError, ErrorKind};
 use crate::net::Net;
 use crate::tally::Tally;
 use diesel_async::AsyncMysqlConnection;
+use futures_util::FutureExt as _;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 use std::sync::Arc;
@@ -47,9 +48,18 @@ pub(super) fn open(
 ) -> OpenResult {
     let opts = driver_options(server)?;
     let set_up = set_up_statements(options);
-    let (made, runtime) = drive_opening(options, deadline, make(opts, set_up))?;
-    let (connection, clock) = made;
-    let net = Net::new(connection, runtime, Backend::Mysql, deadline, Arc::clone(tally));
+    // A pool of its own, which ends with the connection. The driver says goodbye for one that
+    // comes from a pool alone: for others its drop marks them as closed before it would send the
+    // goodbye, and so never does.
+    let pool = Pool::new(opts);
+    let (connection, clock) = drive_opening(options, deadline, make(pool.clone(), set_up))?;
+    let goodbye = async move {
+        if let Err(error) = pool.disconnect().await {
+            tracing::debug!(%error, "the driver could not say goodbye");
+        }
+    };
+    let goodbye = Some(goodbye.boxed());
+    let net = Net::new(connection, goodbye, Backend::Mysql, deadline, Arc::clone(tally));
     Ok(Opened { any: AnyConnection::Mysql(net), clock, watch: Arc::default() })
 }
 
@@ -104,14 +114,8 @@ fn set_up_statements(options: &Options) -> String {
     )
 }
 
-async fn make(
-    opts: OptsBuilder,
-    set_up: String,
-) -> Result<(AsyncMysqlConnection, Clock), DatabaseError> {
-    // A pool of its own, which ends with the connection. The driver says goodbye for one that
-    // comes from a pool alone: for others its drop marks them as closed before it would send the
-    // goodbye, and so never does.
-    let mut conn = Pool::new(opts).get_conn().await.map_err(failure)?;
+async fn make(pool: Pool, set_up: String) -> Result<(AsyncMysqlConnection, Clock), DatabaseError> {
+    let mut conn = pool.get_conn().await.map_err(failure)?;
     let asked = Instant::now();
     let time = read_time(&mut conn, &set_up).await.map_err(failure)?;
     let time =

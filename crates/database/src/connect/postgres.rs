@@ -39,7 +39,7 @@ pub(super) fn open(
 ) -> OpenResult {
     let config = config(server);
     let set_up = set_up_statements(options);
-    let (made, runtime) = match &server.tls {
+    let (connection, clock) = match &server.tls {
         Tls::Disable => drive_opening(options, deadline, make(&config, NoTls, &set_up))?,
         Tls::VerifyFull { root } => {
             let trusted = tls::trusted(root.as_deref())?;
@@ -47,8 +47,7 @@ pub(super) fn open(
             drive_opening(options, deadline, make(&config, connector, &set_up))?
         }
     };
-    let (connection, clock) = made;
-    let net = Net::new(connection, runtime, Backend::Postgres, deadline, Arc::clone(tally));
+    let net = Net::new(connection, None, Backend::Postgres, deadline, Arc::clone(tally));
     Ok(Opened { any: AnyConnection::Postgres(net), clock, watch: Arc::default() })
 }
 

@@ -3,45 +3,35 @@
 use crate::database::Options;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind};
+use crate::fibers;
+use crate::net::drop_silently;
 use chrono::NaiveDateTime;
 use std::future::Future;
-use tokio::runtime::Runtime;
+use tokio::time::timeout_at;
 
-/// Polls the opening of a network connection on a runtime of its own, which the connection then
-/// lives on.
+/// Waits for the opening of a network connection.
 pub(super) fn drive_opening<T>(
     options: &Options,
     deadline: Deadline,
     opening: impl Future<Output = Result<T, DatabaseError>>,
-) -> Result<(T, Runtime), DatabaseError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(
-            |error| {
-                DatabaseError::because(ErrorKind::Unreachable, error)
-                    .with_message("no file descriptors are left for another connection")
-            },
-        )?;
+) -> Result<T, DatabaseError> {
+    let mut opening = Box::pin(opening);
     let until = deadline.earlier(Deadline::after(options.connect_timeout_max)).instant();
     // The timer has to be made inside the runtime that drives it.
-    let result = runtime.block_on(async { tokio::time::timeout_at(until.into(), opening).await });
-    let error = match result {
-        Ok(Ok(opened)) => return Ok((opened, runtime)),
-        Ok(Err(error)) => error,
-        Err(_elapsed) if deadline.has_passed() => {
-            let message = "the deadline passed before a connection to the database was made";
-            DatabaseError::new(ErrorKind::DeadlineExceeded, message)
-        }
-        Err(_elapsed) => {
-            let message = format!(
-                "the database did not answer within {:?}, the longest wait for a connection",
-                options.connect_timeout_max
-            );
-            DatabaseError::new(ErrorKind::Unreachable, message)
-        }
-    };
-    // A name look-up may still hang in it, and a plain drop would wait for that.
-    runtime.shutdown_background();
-    Err(error)
+    let result = fibers::wait(async { timeout_at(until.into(), opening.as_mut()).await });
+    if let Ok(opened) = result {
+        return opened;
+    }
+    drop_silently(opening);
+    if deadline.has_passed() {
+        let message = "the deadline passed before a connection to the database was made";
+        return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
+    }
+    let message = format!(
+        "the database did not answer within {:?}, the longest wait for a connection",
+        options.connect_timeout_max
+    );
+    Err(DatabaseError::new(ErrorKind::Unreachable, message))
 }
 
 /// The error for a set-up that the server answered in a way that makes no sense.

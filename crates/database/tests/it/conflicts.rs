@@ -3,13 +3,14 @@
 use crate::common::{Fresh, Outcome, Things, batch, gate, insert, soon, stored, things, within};
 use cellzero_database::{
     Backend, Connection, Database, DatabaseError, ErrorKind, TRANSACTION_ATTEMPTS_MAX, savepoint,
-    transaction,
+    transaction, wait,
 };
 use cellzero_test_support::{Engine, TestDatabase};
 use diesel::prelude::*;
 use rstest::rstest;
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use tokio::sync::Barrier;
 
 /// What two connections do to the same row.
 const CHANGE_ONE: &str = "UPDATE things SET amount = amount + 1 WHERE uuid = 'one'";
@@ -87,7 +88,7 @@ fn cross(conn: &mut Connection<Things>, rows: [&str; 2], both_hold_one: &Barrier
     // On SQLite a reader holds what keeps the other from becoming a writer.
     let reader = conn.backend() == Backend::Sqlite;
     batch(conn, if reader { "SELECT amount FROM things" } else { rows[0] })?;
-    both_hold_one.wait();
+    wait(both_hold_one.wait());
     let met = batch(conn, rows[1]);
     batch(conn, if met.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     met
@@ -203,7 +204,7 @@ async fn deadlock_in_transactions(database: &Database<Things>, second: Second) {
             transaction(conn, name, |conn| {
                 batch(conn, rows[0])?;
                 if std::mem::take(&mut first_attempt) {
-                    barrier.wait();
+                    wait(barrier.wait());
                 }
                 let wanted = savepoint(conn, |conn| batch(conn, rows[1]));
                 let _ = wanted.as_ref().map_err(|error| met.send(error.kind()));

@@ -3,13 +3,14 @@
 use crate::common::server::{Held, held};
 use crate::common::{Fresh, Outcome, Things, insert, soon, stored, things, wait_until};
 use cellzero_database::{
-    AnyConnection, Connection, Database, DatabaseError, ErrorKind, Options, transaction,
+    AnyConnection, Connection, Database, DatabaseError, ErrorKind, Options, transaction, wait,
 };
 use cellzero_test_support::{Engine, TestDatabase};
 use diesel::prelude::*;
 use rstest::rstest;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Barrier;
 
 /// Never asked for a sign of life, or at every use.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -78,7 +79,7 @@ async fn warm(database: &Database<Things>, connections: usize) {
         .map(|_| {
             let (database, barrier) = (database.clone(), Arc::clone(&all_at_once));
             let work = move |conn: &mut Connection<Things>| {
-                barrier.wait();
+                wait(barrier.wait());
                 read(conn)
             };
             tokio::spawn(async move { database.run("warm", soon(), work).await })

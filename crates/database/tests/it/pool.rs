@@ -7,6 +7,7 @@ use cellzero_database::{
 };
 use cellzero_test_support::Engine;
 use diesel::Connection as _;
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use rstest::rstest;
 use std::sync::Arc;
@@ -135,6 +136,91 @@ async fn operations_that_wait_hold_up_nobody_on_sqlite(#[case] in_transactions: 
         gatekeeper.wait();
         gatekeeper.open();
         task.await.unwrap().unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_that_wait_hold_up_nobody_on_servers(
+    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((fresh, _database)) = Fresh::migrated(engine).await else { return };
+    let connections_max = MANY as u32 + 1;
+    let database: Database<Things> =
+        fresh.open_as(Options { connections_max, ..Options::default() });
+    let mut waiting = Vec::new();
+    for _ in 0..MANY {
+        let (gate, gatekeeper) = gate();
+        let database = database.clone();
+        let work = move |conn: &mut Connection<Things>| {
+            transaction(conn, "wait", |_| -> Outcome {
+                gate.pass();
+                Ok(())
+            })
+        };
+        let task = tokio::spawn(async move { database.run("wait", soon(), work).await });
+        waiting.push((gatekeeper, task));
+    }
+    for (gatekeeper, _) in &waiting {
+        gatekeeper.wait();
+    }
+    assert_eq!(count(&database).await, 0);
+    for (gatekeeper, task) in waiting {
+        gatekeeper.open();
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    uuid: String,
+}
+
+/// Makes values of 400 rows, each of which takes a while.
+fn read_slowly(conn: &mut Connection<Things>) -> Outcome<usize> {
+    let pairs = diesel::sql_query("SELECT one.uuid AS uuid FROM things one, things other");
+    let rows = pairs.load_iter::<Named, DefaultLoadingMode>(conn.sql())?;
+    let mut length = 0;
+    for row in rows {
+        length += row?.uuid.len();
+        // Without giving the thread to anybody.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(length)
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn many_rows_hold_up_nobody_on_servers(
+    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
+) {
+    let Some((fresh, _database)) = Fresh::migrated(engine).await else { return };
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let connections_max = threads as u32 * 2 + 1;
+    let database: Database<Things> =
+        fresh.open_as(Options { connections_max, ..Options::default() });
+    let some = |conn: &mut Connection<Things>| {
+        (0..20).try_for_each(|number| insert(conn, &number.to_string(), 1))
+    };
+    database.run("insert", soon(), some).await.unwrap();
+    // At least one on each thread.
+    let slow: Vec<_> = (0..threads * 2)
+        .map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move { database.run("slow", soon(), read_slowly).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..4 {
+        let read = database.run("read", within(400), |conn| {
+            Ok::<i64, DatabaseError>(things::table.count().get_result(conn.sql())?)
+        });
+        assert_eq!(read.await.unwrap(), 20);
+    }
+    assert!(slow.iter().all(|slow| !slow.is_finished()), "they were to be slow");
+    for slow in slow {
+        assert!(slow.await.unwrap().unwrap() > 0);
     }
 }
 

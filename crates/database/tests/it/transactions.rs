@@ -1,7 +1,7 @@
 //! Transactions and savepoints: what stays, what goes, and what is refused.
 
 use crate::common::{Fresh, Outcome, Things, insert, soon, stored, things, within};
-use cellzero_database::{Connection, DatabaseError, ErrorKind, savepoint, transaction};
+use cellzero_database::{Connection, DatabaseError, ErrorKind, savepoint, transaction, wait};
 use cellzero_test_support::Engine;
 use diesel::prelude::*;
 use rstest::rstest;
@@ -152,7 +152,7 @@ async fn a_transaction_past_its_deadline_is_not_committed(
         .run("slow", within(200), |conn| {
             transaction(conn, "slow", |conn| {
                 insert(conn, "late", 1)?;
-                std::thread::sleep(Duration::from_millis(220));
+                wait(async { tokio::time::sleep(Duration::from_millis(220)).await });
                 Ok::<_, DatabaseError>(())
             })
         })

@@ -14,6 +14,7 @@ use diesel::prelude::*;
 use diesel_migrations::embed_migrations;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// The three trees of one folder.
 macro_rules! trees {
@@ -161,27 +162,28 @@ pub async fn stored(database: &Database<Things>) -> Vec<String> {
 /// A point at which work waits for the test, so that no test has to guess how long something takes.
 pub fn gate() -> (Gate, Gatekeeper) {
     let (arrived, arrivals) = mpsc::channel();
-    let (opener, opened) = mpsc::channel();
-    (Gate { arrived, opened }, Gatekeeper { arrivals, opener })
+    let closed = Arc::new(Semaphore::new(0));
+    (Gate { arrived, closed: Arc::clone(&closed) }, Gatekeeper { arrivals, closed })
 }
 
 /// The side of the work, which may come here many times; the gate stays open once it was opened.
 pub struct Gate {
     arrived: mpsc::Sender<()>,
-    opened: mpsc::Receiver<()>,
+    closed: Arc<Semaphore>,
 }
 
 impl Gate {
     pub fn pass(&self) {
         let _ = self.arrived.send(());
-        let _ = self.opened.recv();
+        // It has no room ever, and fails once it is open.
+        let _ = cellzero_database::wait(self.closed.acquire());
     }
 }
 
 /// The side of the test. Dropping it opens the gate.
 pub struct Gatekeeper {
     arrivals: mpsc::Receiver<()>,
-    opener: mpsc::Sender<()>,
+    closed: Arc<Semaphore>,
 }
 
 impl Gatekeeper {
@@ -191,7 +193,13 @@ impl Gatekeeper {
     }
 
     pub fn open(self) {
-        drop(self.opener);
+        drop(self);
+    }
+}
+
+impl Drop for Gatekeeper {
+    fn drop(&mut self) {
+        self.closed.close();
     }
 }
 
