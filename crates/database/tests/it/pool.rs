@@ -140,10 +140,10 @@ async fn operations_that_wait_hold_up_nobody_on_sqlite(#[case] in_transactions: 
 }
 
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_that_wait_hold_up_nobody_on_servers(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn operations_that_wait_hold_up_nobody_on_servers(#[case] engine: Engine) {
     let Some((fresh, _database)) = Fresh::migrated(engine).await else { return };
     let connections_max = MANY as u32 + 1;
     let database: Database<Things> =
@@ -191,10 +191,10 @@ fn read_slowly(conn: &mut Connection<Things>) -> Outcome<usize> {
 }
 
 #[rstest]
+#[case::postgres(Engine::Postgres)]
+#[case::mariadb(Engine::MariaDb)]
 #[tokio::test(flavor = "multi_thread")]
-async fn many_rows_hold_up_nobody_on_servers(
-    #[values(Engine::Postgres, Engine::MariaDb)] engine: Engine,
-) {
+async fn many_rows_hold_up_nobody_on_servers(#[case] engine: Engine) {
     let Some((fresh, _database)) = Fresh::migrated(engine).await else { return };
     let threads = std::thread::available_parallelism().unwrap().get();
     let connections_max = threads as u32 * 2 + 1;
