@@ -12,7 +12,7 @@ use crate::database_url::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::error::{DatabaseError, ErrorKind, Place, PlaceGuard};
 use crate::fault::{self, FaultPlace};
-use crate::fibers::{self, Home};
+use crate::fibers;
 use crate::gate;
 use crate::observed::Observed;
 use crate::progress::Progress;
@@ -269,13 +269,15 @@ impl<K: SchemaKind> Database<K> {
         let (answer, answered) = oneshot::channel();
         let (panicked, ended) = oneshot::channel::<Panic>();
         let progress = Arc::new(Progress::default());
+        let first = self.pool.reserve();
+        let home = first.as_ref().and_then(|idle| idle.connection.home());
         let job = {
             let (pool, place, progress) =
                 (Arc::clone(&self.pool), place.clone(), Arc::clone(&progress));
             let entered = entered.clone();
             move || {
                 let _inside = gate::Inside::enter(entered);
-                let operate = || pool.operate(permit, place, progress, work, answer);
+                let operate = || pool.operate(permit, place, first, progress, work, answer);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(operate)) {
                     // Nobody may be waiting any more, and then it has been printed all the same.
                     let _ = panicked.send(panic);
@@ -289,7 +291,7 @@ impl<K: SchemaKind> Database<K> {
             }
             Backend::Postgres | Backend::Mysql => {
                 let span = tracing::Span::current();
-                fibers::submit(self.pool.idle_home(), span, job).map_err(|error| {
+                fibers::submit(home, span, job).map_err(|error| {
                     DatabaseError::because(ErrorKind::Unreachable, error)
                         .with_message(
                             "no thread or no file descriptors are left for operations on servers",
@@ -397,6 +399,7 @@ impl<K: SchemaKind> Pool<K> {
         &self,
         permit: OwnedSemaphorePermit,
         place: Place,
+        first: Option<Idle<K>>,
         progress: Arc<Progress>,
         work: impl FnOnce(&mut Connection<K>) -> Result<T, E>,
         answer: oneshot::Sender<Result<T, E>>,
@@ -404,7 +407,7 @@ impl<K: SchemaKind> Pool<K> {
         let deadline = place.deadline;
         let _place = PlaceGuard::enter(place);
         let _faults = fault::enter(&self.options);
-        let mut connection = match self.check_out(deadline, &progress) {
+        let mut connection = match self.check_out(deadline, first, &progress) {
             Ok(connection) => connection,
             Err(error) => {
                 drop(permit);
@@ -444,6 +447,7 @@ impl<K: SchemaKind> Pool<K> {
     fn check_out(
         &self,
         deadline: Deadline,
+        first: Option<Idle<K>>,
         progress: &Arc<Progress>,
     ) -> Result<Connection<K>, DatabaseError> {
         if deadline.has_passed() {
@@ -451,7 +455,7 @@ impl<K: SchemaKind> Pool<K> {
             return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
         }
         fault::point(FaultPlace::Uncounted)?;
-        let mut connection = match self.take_idle(deadline) {
+        let mut connection = match self.take_idle(deadline, first) {
             Some(connection) => connection,
             None => {
                 let part = self.options.connections_total.take(deadline)?;
@@ -464,9 +468,9 @@ impl<K: SchemaKind> Pool<K> {
         Ok(connection)
     }
 
-    fn take_idle(&self, deadline: Deadline) -> Option<Connection<K>> {
+    fn take_idle(&self, deadline: Deadline, mut first: Option<Idle<K>>) -> Option<Connection<K>> {
         loop {
-            let Idle { mut connection, since } = self.lock_idle().pop()?;
+            let Idle { mut connection, since } = first.take().or_else(|| self.lock_idle().pop())?;
             if !connection.needs_probe(since.elapsed(), self.options.idle_probe_after) {
                 return Some(connection);
             }
@@ -509,9 +513,13 @@ impl<K: SchemaKind> Pool<K> {
         self.lock_idle().drain(..).map(|idle| idle.connection).collect()
     }
 
-    /// The thread of the connection that an operation would take now.
-    fn idle_home(&self) -> Option<Home> {
-        self.lock_idle().last()?.connection.home()
+    /// A connection to a server for an operation that is to run on its thread: no other one that
+    /// comes meanwhile goes there for it.
+    fn reserve(&self) -> Option<Idle<K>> {
+        match self.url.backend() {
+            Backend::Sqlite => None,
+            Backend::Postgres | Backend::Mysql => self.lock_idle().pop(),
+        }
     }
 
     fn lock_late(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Receiver<Panic>>> {
