@@ -451,6 +451,8 @@ impl<K: SchemaKind> Pool<K> {
         progress: &Arc<Progress>,
     ) -> Result<Connection<K>, DatabaseError> {
         if deadline.has_passed() {
+            // It was not used, so nothing casts doubt on it.
+            self.lock_idle().extend(first);
             let message = "the deadline passed before the operation began";
             return Err(DatabaseError::new(ErrorKind::DeadlineExceeded, message));
         }

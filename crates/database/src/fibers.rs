@@ -61,6 +61,7 @@ thread_local! {
     /// Since when it runs.
     static RUNS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+    static HOME: Cell<Option<Home>> = const { Cell::new(None) };
 }
 
 /// The thread on which a connection lives. It may be used on another one, which costs more.
@@ -89,10 +90,6 @@ pub(crate) fn submit(
     thread.send((Box::new(work), span)).map_err(|_| io::Error::other("the thread has ended"))
 }
 
-thread_local! {
-    static HOME: Cell<Option<Home>> = const { Cell::new(None) };
-}
-
 /// The thread that this is.
 pub(crate) fn home() -> Option<Home> {
     HOME.get()
@@ -102,10 +99,11 @@ pub(crate) fn home() -> Option<Home> {
 /// the database.
 ///
 /// Operations on servers share a few threads, so one that sleeps or waits for a channel in another
-/// way holds up others. `future` is polled inside a runtime with a clock and network.
+/// way holds up others. On a server `future` is polled inside a runtime with a clock and network; on
+/// SQLite inside that of the operation's caller.
 ///
 /// # Panics
-/// Outside an operation: as [`tokio::runtime::Handle::block_on`].
+/// On SQLite and outside an operation: as [`tokio::runtime::Handle::block_on`].
 pub fn wait<F: Future>(future: F) -> F::Output {
     let Some(yielder) = YIELDER.get() else { return Handle::current().block_on(future) };
     let mut future = pin!(future);

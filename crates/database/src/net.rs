@@ -218,8 +218,12 @@ impl<C: AsyncConnection> Net<C> {
 
 /// Drops what may be in the middle of a message, so that its socket is closed at once. The MySQL driver
 /// would first read what the server has still to say, however long that takes; it does not where the
-/// drop is part of a panic, so this is one, which is seen by nobody.
+/// drop is part of a panic, so this is one, which is seen by nobody. In a program whose panics abort
+/// there can be none, and the driver reads.
 pub(crate) fn drop_silently<T>(doubtful: T) {
+    if cfg!(panic = "abort") || std::thread::panicking() {
+        return drop(doubtful);
+    }
     let dropped = catch_unwind(AssertUnwindSafe(move || {
         let _doubtful = doubtful;
         resume_unwind(Box::new(()));

@@ -127,7 +127,6 @@ fn every_source_opens_with_what_it_is_for_and_stays_small() {
     }
 }
 
-/// A library or program without a test program of its own is built once less.
 /// As docs/testing.md says; everywhere else the lint forbids it.
 #[test]
 fn unsafe_code_stands_where_it_is_said() {
@@ -140,6 +139,7 @@ fn unsafe_code_stands_where_it_is_said() {
     assert!(of("xtask/tests/repository.rs") && found.len() == 3, "{found:?}");
 }
 
+/// A library or program without a test program of its own is built once less.
 #[test]
 fn no_test_stands_where_none_is_run() {
     let is_test = |line: &str| {
