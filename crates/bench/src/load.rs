@@ -130,10 +130,13 @@ async fn beside_the_library(
         let path = call.path();
         let floor = wrk(&served.url(call.floor()), 1, times.load).await?.p50;
         let many = wrk(&served.url(&path), CONNECTIONS, times.load).await?;
-        let [low, more, high] = turns.more().map(|seconds| seconds * 1e6);
+        let micros = |parts: [f64; 3]| parts.map(|seconds| seconds * 1e6);
+        let [low, more, high] = micros(turns.more_than(&turns.library));
+        let [least, beside, most] = micros(turns.more_than(&turns.within));
         println!(
             "{}: {} over {CELLS} cells: library {:.2?} p50; HTTP {:.2?} p50, {more:.0} us more, \
-             {low:.0} to {high:.0} in half of the turns (at most {OVERHEAD_MAX:?}{}), {floor:.2?} \
+             {low:.0} to {high:.0} in half of the turns (at most {OVERHEAD_MAX:?}{}), {beside:.0} us \
+             ({least:.0} to {most:.0}) beside the library's calls in the same requests, {floor:.2?} \
              where no database is asked; {CONNECTIONS} connections: {:.0} a second, {:.1?} p99; \
              {} KB; {:.1} MB",
             engine.name(),
@@ -151,11 +154,12 @@ async fn beside_the_library(
 }
 
 /// What a call took the library and what it took over HTTP, in turns: whatever else the machine does
-/// in a minute counts for both.
+/// in a minute counts for both. And what the library's calls took within the requests.
 #[derive(Default)]
 struct Turns {
     library: Vec<Duration>,
     http: Vec<Duration>,
+    within: Vec<Duration>,
 }
 
 impl Turns {
@@ -164,17 +168,22 @@ impl Turns {
         let url = pair.served.url(&call.path());
         for _ in 0..count {
             self.library.push(pair.calls.ask(call)?);
+            // What was asked before this turn is forgotten.
+            pair.served.within(call)?;
             self.http.push(wrk(&url, 1, TURN).await?.p50);
+            let within = pair.served.within(call)?;
+            ensure!(!within.is_zero(), "no call of the library was recorded");
+            self.within.push(within);
         }
         Ok(())
     }
 
-    /// By how many seconds HTTP took more, after a quarter of the turns, in the middle and before the
-    /// last quarter; may be below nothing.
-    fn more(&self) -> [f64; 3] {
-        let turns = self.library.iter().zip(&self.http);
+    /// By how many seconds HTTP took more than these, after a quarter of the turns, in the middle and
+    /// before the last quarter; may be below nothing.
+    fn more_than(&self, others: &[Duration]) -> [f64; 3] {
+        let turns = others.iter().zip(&self.http);
         let mut more: Vec<f64> =
-            turns.map(|(library, http)| http.as_secs_f64() - library.as_secs_f64()).collect();
+            turns.map(|(other, http)| http.as_secs_f64() - other.as_secs_f64()).collect();
         more.sort_by(f64::total_cmp);
         [1, 2, 3].map(|quarter| more[more.len() * quarter / 4])
     }

@@ -24,6 +24,7 @@ mod plot;
 mod process;
 mod report;
 mod served;
+mod within;
 mod wrk;
 
 use std::path::PathBuf;

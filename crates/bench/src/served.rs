@@ -15,9 +15,13 @@ use crate::call::Call;
 use crate::load::{DEADLINE, TURN};
 use crate::plane::PROJECT;
 use crate::process::status_mb_of;
+use crate::within;
 
 /// The variable that makes this program such a process, for the plane of this API database.
 pub(crate) const API_DATABASE: &str = "CELLZERO_BENCH_SERVE";
+
+/// Before a call that is not to be made, but of which it is said what it took within requests.
+const WITHIN: &str = "within ";
 
 /// glibc's bounds for what it gives back to the system (docs/performance.md): a process that writes
 /// long answers comes to them by itself, one that only calls the library does not.
@@ -49,8 +53,17 @@ impl Served {
 
     /// The middle of what a turn of calls of the library takes it, without HTTP.
     pub(crate) fn ask(&mut self, call: Call) -> anyhow::Result<Duration> {
+        self.answer(&call.to_string())
+    }
+
+    /// The middle of what the library's calls in its requests took since this was last asked for.
+    pub(crate) fn within(&mut self, call: Call) -> anyhow::Result<Duration> {
+        self.answer(&format!("{WITHIN}{call}"))
+    }
+
+    fn answer(&mut self, line: &str) -> anyhow::Result<Duration> {
         let input = self.process.stdin.as_mut().context("piped")?;
-        writeln!(input, "{call}").context("the process that serves has ended")?;
+        writeln!(input, "{line}").context("the process that serves has ended")?;
         Ok(Duration::from_nanos(self.number()?))
     }
 
@@ -102,6 +115,7 @@ impl Drop for Served {
 /// Such a process: prints its port, then for each call that it reads what it takes the library; ends
 /// with its input.
 pub(crate) fn child(api: &str) -> anyhow::Result<()> {
+    within::install()?;
     let (tell, calls) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let lines = std::io::stdin().lines().map_while(Result::ok);
@@ -130,8 +144,11 @@ async fn call_library(
     mut calls: mpsc::UnboundedReceiver<String>,
 ) -> anyhow::Result<()> {
     while let Some(line) = calls.recv().await {
-        let call: Call = line.parse()?;
-        println!("{}", call.alone(plane.clone(), TURN).await?.as_nanos());
+        let took = match line.strip_prefix(WITHIN) {
+            Some(call) => within::take(call.parse()?),
+            None => line.parse::<Call>()?.alone(plane.clone(), TURN).await?,
+        };
+        println!("{}", took.as_nanos());
     }
     Ok(())
 }
