@@ -3,6 +3,7 @@
 
 use cellzero::Instance;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::call::{Call, Link};
 use crate::views::server::{self, Beside, View};
@@ -74,13 +75,30 @@ fn insert(text: &mut Vec<u8>, places: &[usize], parts: &[u8], ends: &[usize]) {
 /// A page of servers without details.
 pub(crate) fn brief(call: &Call, instances: &[&Instance], next: Option<&[Link; 1]>) -> Vec<u8> {
     let mut json = opened(instances.len() * BRIEF_BYTES);
+    let [before, between, after] = around_the_id(call);
     for instance in instances {
+        let mut id = Uuid::encode_buffer();
+        let id = instance.uuid.0.hyphenated().encode_lower(&mut id);
         open_server(&mut json);
-        server::brief(call, instance, |name, value| key(&mut json, name, &value));
-        json.push(b'}');
+        push(&mut json, &["\"id\":\"", id, "\""]);
+        match instance.known_at {
+            Some(_) => key(&mut json, "status", &"UNKNOWN"),
+            None => key(&mut json, "name", &instance.display_name),
+        }
+        push(&mut json, &[",\"links\":", &before, id, &between, id, &after, "}"]);
     }
     close(&mut json, next);
     json
+}
+
+/// The links of a server as JSON: what stands before its id, between the two of it, and after them.
+/// Made once for a page, as they are most of what a server is without details.
+fn around_the_id(call: &Call) -> [String; 3] {
+    // One that stands nowhere else, such as in the URL of the API.
+    let id = Uuid::new_v4().to_string();
+    let links = serde_json::to_string(&server::links(call, &id)).expect("links are JSON");
+    let mut parts = links.split(&id).map(str::to_owned);
+    [(); 3].map(|()| parts.next().expect("two links have two ids"))
 }
 
 /// The beginning of a page of so many bytes, roughly.
@@ -88,6 +106,13 @@ fn opened(bytes: usize) -> Vec<u8> {
     let mut json = Vec::with_capacity(bytes);
     json.extend_from_slice(b"{\"servers\":[");
     json
+}
+
+/// Adds texts that are JSON already.
+fn push(json: &mut Vec<u8>, texts: &[&str]) {
+    for text in texts {
+        json.extend_from_slice(text.as_bytes());
+    }
 }
 
 /// Opens the next server of a page.

@@ -86,7 +86,7 @@ const KEYS: &[Key<OfInstance>] = &[
     ("addresses", 1, Who::All, Views::All, |s| Some(Other(addresses(&s.instance.network_info)))),
     ("accessIPv4", 1, Who::All, Views::All, |s| Some(Field::or_empty(&s.instance.access_ip_v4))),
     ("accessIPv6", 1, Who::All, Views::All, |s| Some(Field::or_empty(&s.instance.access_ip_v6))),
-    ("links", 1, Who::All, Views::All, |s| Some(Links(links(s.call, s.instance)))),
+    ("links", 1, Who::All, Views::All, |s| Some(Links(links(s.call, &s.instance.uuid.text())))),
     ("OS-DCF:diskConfig", 1, Who::All, Views::All, |s| {
         Some(Text(if s.instance.auto_disk_config { "AUTO" } else { "MANUAL" }))
     }),
@@ -244,27 +244,13 @@ fn shown<F: Copy>(keys: &[Key<F>], call: &Call, place: Place) -> Vec<(&'static s
     keys.iter().filter(is_shown).map(|(name, .., value)| (*name, *value)).collect()
 }
 
-/// Gives the keys of a server in a list without details.
-pub(crate) fn brief<'a>(
-    call: &Call,
-    instance: &'a Instance,
-    mut take: impl FnMut(&'static str, Field<'a>),
-) {
-    take("id", Made(instance.uuid.text()));
-    match instance.known_at {
-        Some(_) => take("status", Text("UNKNOWN")),
-        None => take("name", Field::or_null(&instance.display_name)),
-    }
-    take("links", Links(links(call, instance)));
-}
-
 /// Gives the keys that are known of a server whose cell does not answer.
 fn shadow<'a>(s: &Shown<'a>, place: Place, mut take: impl FnMut(&'static str, Field<'a>)) {
     take("id", Made(s.instance.uuid.text()));
     take("status", Text("UNKNOWN"));
     take("tenant_id", Text(&s.instance.project_id));
     take("created", Field::Time(Time(s.instance.created_at)));
-    take("links", Links(links(s.call, s.instance)));
+    take("links", Links(links(s.call, &s.instance.uuid.text())));
     if place != Place::Detail {
         let zone = s.instance.availability_zone.as_deref().unwrap_or("UNKNOWN");
         take("user_id", Text(&s.instance.user_id));
@@ -275,8 +261,9 @@ fn shadow<'a>(s: &Shown<'a>, place: Place, mut take: impl FnMut(&'static str, Fi
     }
 }
 
-fn links(call: &Call, instance: &Instance) -> [Link; 2] {
-    call.links(&["/servers/", &instance.uuid.text()].concat())
+/// Where the server of this id is found.
+pub(crate) fn links(call: &Call, id: &str) -> [Link; 2] {
+    call.links(&["/servers/", id].concat())
 }
 
 /// The same for all servers of a project on one host, and for no others; empty without a host.
