@@ -172,7 +172,7 @@ impl Turns {
             pair.served.within(call)?;
             self.http.push(wrk(&url, 1, TURN).await?.p50);
             let within = pair.served.within(call)?;
-            ensure!(!within.is_zero(), "no call of the library was recorded");
+            ensure!(!within.is_zero(), "a call of the library was not recorded");
             self.within.push(within);
         }
         Ok(())

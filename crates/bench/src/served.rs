@@ -56,7 +56,8 @@ impl Served {
         self.answer(&call.to_string())
     }
 
-    /// The middle of what the library's calls in its requests took since this was last asked for.
+    /// The middle of what the library's calls in its requests took since this was last asked for;
+    /// nothing where one of them was not made.
     pub(crate) fn within(&mut self, call: Call) -> anyhow::Result<Duration> {
         self.answer(&format!("{WITHIN}{call}"))
     }
@@ -145,7 +146,8 @@ async fn call_library(
 ) -> anyhow::Result<()> {
     while let Some(line) = calls.recv().await {
         let took = match line.strip_prefix(WITHIN) {
-            Some(call) => within::take(call.parse()?),
+            // Nothing where not all of it was asked for.
+            Some(call) => within::take(call.parse()?).unwrap_or_default(),
             None => line.parse::<Call>()?.alone(plane.clone(), TURN).await?,
         };
         println!("{}", took.as_nanos());

@@ -24,18 +24,16 @@ pub(crate) fn install() -> anyhow::Result<()> {
     metrics::set_global_recorder(Operations).ok().context("the process has a recorder already")
 }
 
-/// What the library's calls in a request took in the middle since this was last asked for; nothing
-/// where there were none. Calls that are made at once count as the longest of them.
-pub(crate) fn take(call: Call) -> Duration {
+/// What the library's calls in a request took in the middle since this was last asked for; none where
+/// one of them was not made. Calls that are made at once count as the longest of them.
+pub(crate) fn take(call: Call) -> Option<Duration> {
     let mut took = std::mem::take(&mut *TOOK.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut of = |operation: &str| {
-        took.remove(operation).filter(|times| !times.is_empty()).map(middle).unwrap_or_default()
-    };
-    match call {
-        Call::Show(_) => of("show").max(of("request_specs")) + of("host_statuses"),
-        Call::Names(_) => of("list"),
-        Call::List(_) => of("list") + of("request_specs").max(of("host_statuses")),
-    }
+    let mut of = |operation: &str| took.remove(operation).map(middle);
+    Some(match call {
+        Call::Show(_) => of("show")?.max(of("request_specs")?) + of("host_statuses")?,
+        Call::Names(_) => of("list")?,
+        Call::List(_) => of("list")? + of("request_specs")?.max(of("host_statuses")?),
+    })
 }
 
 struct Operations;
@@ -90,7 +88,9 @@ mod tests {
                 operation.record(took.as_secs_f64());
             }
         }
-        assert_eq!(take(Call::List(10)), millis(20) + millis(6));
-        assert_eq!(take(Call::List(10)), Duration::ZERO);
+        assert_eq!(take(Call::List(10)), Some(millis(20) + millis(6)));
+        assert_eq!(take(Call::List(10)), None);
+        Operation("list".to_owned()).record(0.02);
+        assert_eq!(take(Call::List(10)), None, "two of its three calls are missing");
     }
 }
